@@ -1,0 +1,115 @@
+"""Who is measured: tautomer and its peers, and what each needs to run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from bench.scenarios import Stage
+
+PROGRAMS = Path(__file__).parent / "contenders"
+
+
+class Kind(Enum):
+    """Whose framework it is; a peer is compared with its own kind's best."""
+
+    OURS = "tautomer"
+    NODE = "Node"
+    PYTHON = "Python"
+
+
+class Needs(Enum):
+    """What the bench must install first."""
+
+    NOTHING = "nothing"
+    NODE22 = "node22"
+    NODE24 = "node24"
+    PYTHON_PEERS = "python"
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One column of the table.
+
+    Attributes:
+        program: File below ``contenders/``.
+        loop: Event loop of a Python contender, ``uvloop`` or ``asyncio``.
+        imports: Source that imports the framework's broker; ``import`` is compared with an interpreter without it.
+        absent: Stages that it has nothing for.
+        always_nats: It has no other transporter, and does not start without one.
+    """
+
+    name: str
+    kind: Kind
+    needs: Needs
+    program: str
+    imports: str
+    loop: str = "asyncio"
+    absent: tuple[Stage, ...] = ()
+    always_nats: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A contender that can be started here.
+
+    Attributes:
+        interpreter: Path of its Node or Python.
+        env: What its environment has beside ours.
+    """
+
+    contender: Contender
+    interpreter: str
+    env: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        return self.contender.name
+
+    def command(self, role: str, nats: str | None, port: int) -> list[str]:
+        options = json.dumps({"nats": nats, "port": port})
+        return [self.interpreter, str(PROGRAMS / self.contender.program), role, options]
+
+    def one_liner(self, source: str) -> list[str]:
+        return [self.interpreter, "-e" if self.contender.kind is Kind.NODE else "-c", source]
+
+
+_TAUTOMER = ("python/tautomer_program.py", "import tautomer; tautomer.Broker")
+_NODE = ("node/program.js", "require('moleculer')")
+_MOLECULERPY = ("python/moleculerpy_program.py", "from moleculerpy import Broker")
+_PYLECULAR = ("python/pylecular_program.py", "from pylecular.broker import Broker")
+_NO_GATEWAY = (Stage.GATEWAY, Stage.EDGE, Stage.MEMORY)
+
+CONTENDERS = {
+    contender.name: contender
+    for contender in (
+        Contender("tautomer", Kind.OURS, Needs.NOTHING, *_TAUTOMER, loop="uvloop"),
+        Contender("tautomer-asyncio", Kind.OURS, Needs.NOTHING, *_TAUTOMER),
+        Contender("node22", Kind.NODE, Needs.NODE22, *_NODE),
+        Contender("node24", Kind.NODE, Needs.NODE24, *_NODE),
+        Contender("moleculerpy", Kind.PYTHON, Needs.PYTHON_PEERS, *_MOLECULERPY),
+        Contender("moleculerpy-uvloop", Kind.PYTHON, Needs.PYTHON_PEERS, *_MOLECULERPY, loop="uvloop"),
+        Contender("pylecular", Kind.PYTHON, Needs.PYTHON_PEERS, *_PYLECULAR, "asyncio", _NO_GATEWAY, True),
+        Contender("pylecular-uvloop", Kind.PYTHON, Needs.PYTHON_PEERS, *_PYLECULAR, "uvloop", _NO_GATEWAY, True),
+    )
+}
+
+# The Python peers run on plain asyncio unless asked for by name: so their documents start them.
+USUAL_PEERS = ("node22", "node24", "moleculerpy", "pylecular")
+QUICK_PEERS = ("node22", "moleculerpy", "pylecular")
+
+
+def select(names: str | None, quick: bool) -> tuple[Contender, ...]:
+    """tautomer and the peers of a comma-separated list, tautomer first.
+
+    Raises:
+        ValueError: There is no such peer; says which there are.
+    """
+    peers = names.split(",") if names else QUICK_PEERS if quick else USUAL_PEERS
+    for name in peers:
+        if name not in CONTENDERS:
+            raise ValueError(f"no peer '{name}'; there are {', '.join(n for n in CONTENDERS if n != 'tautomer')}")
+    return tuple(CONTENDERS[name] for name in dict.fromkeys(("tautomer", *peers)))

@@ -1,0 +1,127 @@
+"use strict";
+// The Node contender: moleculer and moleculer-web with their defaults. Roles and commands: bench/README.md.
+
+const readline = require("node:readline");
+const { ServiceBroker } = require("moleculer");
+
+const PAYLOADS = { tiny: { n: 1 }, "10kB": { text: "x".repeat(10_000) } };
+
+// Operations between two looks at the clock, as in the Python contenders.
+const BATCH = 500;
+
+const [role, options] = [process.argv[2], JSON.parse(process.argv[3] ?? "{}")];
+
+function bench(broker) {
+	broker.createService({
+		name: "bench",
+		actions: {
+			async empty() {},
+			async nested(ctx) {
+				return await ctx.call("bench.empty");
+			},
+			async echo(ctx) {
+				return ctx.params;
+			},
+			async hello() {
+				return { hello: "world" };
+			},
+			async user(ctx) {
+				return { id: ctx.params.id, x: ctx.params.x };
+			}
+		},
+		events: {
+			"bench.happened"() {}
+		}
+	});
+}
+
+function gateway(broker) {
+	broker.createService({
+		name: "api",
+		mixins: [require("moleculer-web")],
+		settings: {
+			port: options.port,
+			ip: "127.0.0.1",
+			path: "/api",
+			routes: [
+				{ path: "/", aliases: { "GET /hello": "bench.hello", "GET /users/:id": "bench.user" } },
+				{ path: "/open", mappingPolicy: "all" }
+			]
+		}
+	});
+}
+
+function makeBroker() {
+	const broker = new ServiceBroker({
+		nodeID: role,
+		namespace: "bench",
+		logLevel: "warn",
+		metrics: false,
+		transporter: options.nats ?? null
+	});
+	if (role !== "caller" && role !== "edge") bench(broker);
+	if (role === "gateway" || role === "edge") gateway(broker);
+	return broker;
+}
+
+// Each does the measured thing as often as it is told, one after the other.
+function operationOf(broker, command) {
+	const params = PAYLOADS[command.payload ?? "tiny"];
+	const known = {
+		async local(count) {
+			for (let i = 0; i < count; i++) await broker.call("bench.empty");
+		},
+		async nested(count) {
+			for (let i = 0; i < count; i++) await broker.call("bench.nested");
+		},
+		async emit(count) {
+			for (let i = 0; i < count; i++) await broker.emit("bench.happened", params);
+		},
+		async remote(count) {
+			for (let i = 0; i < count; i++) await broker.call("bench.echo", params);
+		}
+	};
+	return known[command.operation];
+}
+
+// Keeps `in_flight` loops busy until the time is over; without it, one loop that looks seldom at the clock.
+async function measure(operation, seconds, inFlight) {
+	const batch = inFlight == null ? BATCH : 1;
+	const start = performance.now();
+	const end = start + seconds * 1000;
+	let ops = 0;
+	async function busy() {
+		do {
+			await operation(batch);
+			ops += batch;
+		} while (performance.now() < end);
+	}
+	await Promise.all(Array.from({ length: inFlight ?? 1 }, busy));
+	return { ops, seconds: (performance.now() - start) / 1000 };
+}
+
+function answer(record) {
+	process.stdout.write(JSON.stringify({ bench: record }) + "\n");
+}
+
+async function main() {
+	const broker = makeBroker();
+	await broker.start();
+	if (role === "caller" || role === "edge") await broker.waitForServices("bench", 15_000);
+	answer({ ready: true, runtime: `Node ${process.version}` });
+	for await (const line of readline.createInterface({ input: process.stdin })) {
+		const command = JSON.parse(line);
+		try {
+			answer(await measure(operationOf(broker, command), command.seconds, command.in_flight));
+		} catch (error) {
+			answer({ error: error.stack }); // The driver reports it and goes on with the next scenario.
+		}
+	}
+	await broker.stop(); // The end of standard input is the word to stop.
+	process.exit(0);
+}
+
+main().catch(error => {
+	console.error(error);
+	process.exit(1);
+});

@@ -1,0 +1,131 @@
+"""What is measured: the list of scenarios, grouped by the processes that they need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Stage(Enum):
+    """Scenarios of one stage share their running processes."""
+
+    CALLS = "calls"
+    REMOTE = "remote"
+    GATEWAY = "gateway"
+    EDGE = "gateway and service"
+    MEMORY = "memory"
+    IMPORT = "import"
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Of the processes that run, in the order of their start; the last one is asked."""
+        return _ROLES[self]
+
+    @property
+    def needs_nats(self) -> bool:
+        return self in (Stage.REMOTE, Stage.EDGE)
+
+    @property
+    def has_gateway(self) -> bool:
+        return self in (Stage.GATEWAY, Stage.EDGE, Stage.MEMORY)
+
+
+_ROLES = {
+    Stage.CALLS: ("local",),
+    Stage.REMOTE: ("callee", "caller"),
+    Stage.GATEWAY: ("gateway",),
+    Stage.EDGE: ("callee", "edge"),
+    Stage.MEMORY: ("gateway",),
+    Stage.IMPORT: (),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """The contender does it itself, for as long as it is told, and says how often.
+
+    Attributes:
+        operation: ``local``, ``nested``, ``emit`` or ``remote``.
+        payload: ``tiny`` or ``10kB``; echoed by a remote call, so it crosses the wire twice.
+        in_flight: Calls at the same time, or None for one after the other with few looks at the clock.
+    """
+
+    operation: str
+    payload: str = "tiny"
+    in_flight: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A load generator asks the contender's gateway, over 50 connections.
+
+    Attributes:
+        tool: ``wrk`` (HTTP/1.1) or ``ab`` (HTTP/1.0 with keep-alive).
+        path: Path and query.
+        status: What every answer must have.
+    """
+
+    tool: str
+    path: str
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One row of the table.
+
+    Attributes:
+        key: As ``--only`` takes it.
+        work: None where the stage says it all (memory, import).
+        unit: Of the cost; the lower, the better, in each.
+        goal: Ratio to the better Node which a release is to reach, or None if there is no such goal.
+    """
+
+    key: str
+    title: str
+    stage: Stage
+    work: Ask | Load | None = None
+    unit: str = "CPU-µs/op"
+    goal: float | None = None
+
+
+SCENARIOS = (
+    Scenario("local", "local call, empty handler", Stage.CALLS, Ask("local"), goal=0.75),
+    Scenario("nested", "nested call (ctx.call in an action)", Stage.CALLS, Ask("nested"), goal=0.85),
+    Scenario("emit", "emit, one local listener", Stage.CALLS, Ask("emit"), goal=2.0),
+    Scenario("remote-tiny-1", "remote call, tiny, 1 in flight", Stage.REMOTE, Ask("remote", "tiny", 1), goal=1.2),
+    Scenario("remote-tiny-64", "remote call, tiny, 64 in flight", Stage.REMOTE, Ask("remote", "tiny", 64), goal=1.2),
+    Scenario("remote-10kb-1", "remote call, 10 kB, 1 in flight", Stage.REMOTE, Ask("remote", "10kB", 1), goal=1.2),
+    Scenario("remote-10kb-64", "remote call, 10 kB, 64 in flight", Stage.REMOTE, Ask("remote", "10kB", 64), goal=2.5),
+    Scenario("http-get", "GET, local action", Stage.GATEWAY, Load("wrk", "/api/hello"), goal=1.8),
+    Scenario("http-param", "GET /users/:id?x=1", Stage.GATEWAY, Load("wrk", "/api/users/5?x=1"), goal=1.7),
+    Scenario("http-404", "GET, 404 (aliases only)", Stage.GATEWAY, Load("wrk", "/api/nowhere", 404), goal=5.0),
+    Scenario(
+        "http-404-open",
+        "GET, 404 (mapping policy all)",
+        Stage.GATEWAY,
+        Load("wrk", "/api/open/no/where", 404),
+        goal=5.0,
+    ),
+    Scenario("ab-get", "ab -k (HTTP/1.0) GET, local action", Stage.GATEWAY, Load("ab", "/api/hello"), goal=5.0),
+    Scenario("http-remote", "GET, action on another node", Stage.EDGE, Load("wrk", "/api/hello"), goal=2.7),
+    Scenario("memory", "memory of an idle node with gateway", Stage.MEMORY, unit="MB RSS", goal=2.0),
+    Scenario("import", "import, over a bare interpreter", Stage.IMPORT, unit="CPU-ms"),
+)
+
+
+def select(names: str | None) -> tuple[Scenario, ...]:
+    """The scenarios of a comma-separated list; ``remote`` stands for all whose key begins with ``remote-``.
+
+    Raises:
+        ValueError: A name fits none; says which there are.
+    """
+    if names is None:
+        return SCENARIOS
+    chosen: set[str] = set()
+    for name in names.split(","):
+        fitting = {s.key for s in SCENARIOS if s.key == name or s.key.startswith(f"{name}-")}
+        if not fitting:
+            raise ValueError(f"no scenario '{name}'; there are {', '.join(s.key for s in SCENARIOS)}")
+        chosen |= fitting
+    return tuple(s for s in SCENARIOS if s.key in chosen)

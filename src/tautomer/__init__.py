@@ -1,0 +1,50 @@
+"""tautomer: Python microservices in one mesh with Node.js.
+
+The names of the edge (gateway, runner) are imported on first use, so that a service pays for
+what it uses: of third parties, this imports msgspec only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tautomer import errors
+from tautomer._version import __version__
+from tautomer.broker import Broker, ServiceBroker
+from tautomer.context import Context
+from tautomer.decorators import action, event
+from tautomer.middleware import Middleware
+from tautomer.service import Service
+from tautomer.settings import Settings
+
+if TYPE_CHECKING:
+    from tautomer.runner import run
+    from tautomer.web.service import ApiGatewayService
+
+__all__ = [
+    "ApiGatewayService",
+    "Broker",
+    "Context",
+    "Middleware",
+    "Service",
+    "ServiceBroker",
+    "Settings",
+    "__version__",
+    "action",
+    "errors",
+    "event",
+    "run",
+]
+
+_LAZY = {"run": "tautomer.runner", "ApiGatewayService": "tautomer.web.service"}
+
+
+def __getattr__(name: str) -> Any:
+    module = _LAZY.get(name)
+    if module is None:
+        raise AttributeError(f"module 'tautomer' has no attribute {name!r}")
+    from importlib import import_module
+
+    found = getattr(import_module(module), name)
+    globals()[name] = found
+    return found

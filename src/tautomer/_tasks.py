@@ -1,0 +1,171 @@
+"""Tasks and deadlines: who owns a task, and one timer for many waits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+log = logging.getLogger("tautomer.tasks")
+
+CANCEL_WAIT: Final = 1.0
+"""Seconds that a cancelled task may take to clean up before a closing scope goes on without it."""
+
+
+class TaskScope:
+    """Owns the tasks of one component. Whoever opens a scope closes it.
+
+    The only place that starts tasks. One task's failure is logged and leaves its siblings alone:
+    a bad request must not end the node. Where siblings live and die together, use
+    `asyncio.TaskGroup`.
+    """
+
+    __slots__ = ("_closed", "_loop", "_name", "_tasks")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._tasks: dict[asyncio.Task[Any], None] = {}  # In the order of their start; a set would have none.
+        self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def spawn(self, coro: Coroutine[Any, Any, Any], label: str) -> asyncio.Task[Any]:
+        """Start a task. A scope that is closed takes none.
+
+        Raises:
+            RuntimeError: The scope is closed; the coroutine is closed unrun.
+        """
+        if self._closed:
+            coro.close()
+            raise RuntimeError(f"scope '{self._name}' is closed, '{label}' not started")
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        task = loop.create_task(coro, name=label)
+        self._tasks[task] = None
+        task.add_done_callback(self._on_done)
+        return task
+
+    def spawn_tidy(self, coro: Coroutine[Any, Any, Any], label: str) -> asyncio.Task[Any]:
+        """`spawn` for a coroutine that lets no exception out and has `ended` called as its last act.
+
+        It saves the loop a callback for each task, which is felt where there is a task for each
+        request. Who cancels such a task does it by `cancel`, as it may not even have begun.
+
+        Raises:
+            RuntimeError: As `spawn`.
+        """
+        loop = self._loop
+        if loop is None or self._closed:
+            return self.spawn(coro, label)
+        task = loop.create_task(coro, name=label)
+        self._tasks[task] = None
+        return task
+
+    def ended(self, task: asyncio.Task[Any]) -> None:
+        """A tidy task is through."""
+        self._tasks.pop(task, None)
+
+    def cancel(self, task: asyncio.Task[Any]) -> None:
+        """Cancel a tidy task."""
+        task.add_done_callback(self._on_done)
+        task.cancel()
+
+    def _on_done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.pop(task, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("task failed", exc_info=error, extra={"scope": self._name, "task": task.get_name()})
+
+    async def close(self, grace: float) -> int:
+        """Take no more, wait `grace` seconds for the tasks, then cancel the rest.
+
+        Returns how many had to be cancelled. One that does not end within `CANCEL_WAIT` seconds of
+        that is logged as stuck and left behind: it must not hold up a stop for ever. A task that
+        calls this on its own scope is left out. Twice is harmless.
+        """
+        self._closed = True
+        me = asyncio.current_task()
+        running = [task for task in self._tasks if task is not me]
+        if running and grace > 0:
+            await asyncio.wait(running, timeout=grace)
+        late = [task for task in self._tasks if task is not me]
+        for task in late:
+            task.cancel()
+        if late:
+            _done, stuck = await asyncio.wait(late, timeout=CANCEL_WAIT)
+            for name in sorted(task.get_name() for task in stuck):
+                log.error("task does not end though it was cancelled", extra={"scope": self._name, "task": name})
+            for task in late:
+                self._tasks.pop(task, None)  # A tidy one that had not begun does not do it itself.
+        return len(late)
+
+
+class TaskStarter:
+    """Starts tasks for an owner that keeps a table of its own, ends each entry itself and lets no exception out.
+
+    Where there is a task for each request, the callback of a `TaskScope` would be felt; so would
+    `get_running_loop`, which asks the system for the process id each time.
+    """
+
+    __slots__ = ("_loop", "_plain")
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._plain = False
+
+    def start(self, coro: Coroutine[Any, Any, Any], label: str) -> asyncio.Task[Any]:
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+            self._plain = loop.get_task_factory() is None
+        # What the loop would do, without asking it.
+        return asyncio.Task(coro, loop=loop, name=label) if self._plain else loop.create_task(coro, name=label)
+
+
+class Sweep:
+    """Calls a function at an interval, but only while there is something to look at.
+
+    One timer stands for any number of deadlines: a timer for each costs as much as a task.
+    `wake()` is called whenever something was added; the function says by its answer whether
+    there is still something left.
+    """
+
+    __slots__ = ("_handle", "_interval", "_look")
+
+    def __init__(self, interval: float, look: Callable[[], bool]) -> None:
+        self._interval = interval
+        self._look = look
+        self._handle: asyncio.TimerHandle | None = None
+
+    @property
+    def running(self) -> bool:
+        return self._handle is not None
+
+    def wake(self) -> None:
+        """Make sure that a look is due within one interval."""
+        if self._handle is None:
+            self._handle = asyncio.get_running_loop().call_later(self._interval, self._due)
+
+    def _due(self) -> None:
+        self._handle = None
+        try:
+            again = self._look()
+        except Exception:
+            # One bad look must not leave every other deadline unwatched.
+            log.exception("sweep failed")
+            again = True
+        if again:
+            self.wake()
+
+    def stop(self) -> None:
+        """Look no more until the next `wake`."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None

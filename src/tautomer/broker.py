@@ -1,0 +1,572 @@
+"""Broker: builds the parts; call, emit, broadcast, ping; start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Awaitable, Coroutine, Mapping, Sequence
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final, Unpack
+
+from tautomer import logs
+from tautomer._tasks import TaskScope
+from tautomer.balancing import strategy_factory
+from tautomer.calling import Calling, remote_chain
+from tautomer.context import CallDef, CallOptions, Context
+from tautomer.definitions import plain
+from tautomer.errors import (
+    BrokerOptionsError,
+    MoleculerServerError,
+    ServiceNotFoundError,
+    TransporterError,
+)
+from tautomer.host import Host
+from tautomer.local_services import LocalServices
+from tautomer.middleware import Middleware, notify, overridden, resolve
+from tautomer.middlewares import built_in
+from tautomer.node_service import NodeService
+from tautomer.ports import Handler
+from tautomer.presence import client_of
+from tautomer.protocol.codec import Codec
+from tautomer.protocol.topics import is_topic_part
+from tautomer.publishing import Publishing
+from tautomer.registry.endpoints import Endpoint
+from tautomer.registry.nodes import Node
+from tautomer.registry.registry import Bounds, Registry, full_service_name
+from tautomer.serializers import resolve as resolve_serializer
+from tautomer.service import Service, dependency_list
+from tautomer.settings import Settings
+from tautomer.transit import Transit
+from tautomer.transporters import resolve as resolve_transporter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Broker", "ServiceBroker"]
+
+log = logging.getLogger("tautomer.broker")
+
+_following: Final = count(1)  # Numbers the brokers of this process that were given no id.
+
+
+class Broker:
+    """One node of the mesh.
+
+    ```python
+    async with Broker("node-1", settings=Settings(transporter="nats://localhost:4222")) as broker:
+        print(await broker.call("users.get", {"id": 5}, timeout=2.0))
+    ```
+
+    Args:
+        id: Name of the node, unique in the mesh; ``<host>-<pid>`` if not given. It becomes a part of
+            topics: no blanks, ``*`` or ``>``.
+        settings: See `Settings`.
+        middlewares: Instead of those in the settings.
+        host: Clock, chance and names; for simulations.
+
+    Raises:
+        BrokerOptionsError: Something is set up wrong.
+
+    Attributes:
+        id: Name of the node. `node_id` is the same.
+        registry: Who offers what in the mesh.
+        started: True from the end of `start` until `stop` begins.
+    """
+
+    def __init__(
+        self,
+        id: str | None = None,
+        settings: Settings | None = None,
+        middlewares: Sequence[Middleware | type[Middleware]] | None = None,
+        host: Host | None = None,
+    ) -> None:
+        self.settings = settings = settings or Settings()
+        self.host = host = host or Host()
+        self.id = self.node_id = _node_id(host) if id is None else id
+        for what, name in (("node id", self.id), ("namespace", settings.namespace or "-")):
+            if not is_topic_part(name):
+                raise BrokerOptionsError(
+                    f"{name!r} cannot be a {what}: 1 to 255 characters without blanks, '*' and '>'"
+                )
+        if settings.log_level is not None:
+            _configure_logs(settings)
+        self.logger = logging.getLogger(f"tautomer.node.{self.id}")
+        self.clock = host.clock
+        self.new_id = host.new_id
+        self.started = False
+        self._stopping: asyncio.Task[None] | None = None
+        self._starting: asyncio.Timeout | None = None
+        self._start_over = asyncio.Event()
+        self._start_over.set()
+        self._ended = False
+        self._scope = TaskScope("broker")
+        self._changed: set[asyncio.Event] = set()
+        self.middlewares = resolve(middlewares if middlewares else settings.middlewares)
+        self._ring = (*built_in(settings.request_timeout), *self.middlewares)
+        node = Node(
+            self.id,
+            local=True,
+            instance_id=host.new_id(),
+            seq=1,
+            ip_list=host.ip_list,
+            hostname=host.hostname,
+            client=client_of(),
+            metadata=plain(settings.metadata),
+        )
+        reg = settings.registry
+        self.registry = Registry(
+            node,
+            strategy_factory(reg.strategy),
+            reg.prefer_local,
+            self._remote_handler,
+            Bounds(reg.services_max, reg.actions_max),
+        )
+        self._actions = self.registry.actions
+        self._calling = Calling(self, self.registry, self.middlewares, settings.max_call_level)
+        self._publishing = Publishing(self, self.registry.events, self.middlewares, self._wake_waiters)
+        # The parts' own functions: what is called for each call and event has no layer of ours above it.
+        self.call_nested = self._calling.nested
+        self.publish = self._publishing.publish
+        self._local = LocalServices(self, self.registry, self.middlewares, self._ring, self._publishing.delivery)
+        self.transit = self._publishing.transit = self._make_transit()
+        if settings.internal_services:
+            self._local.create(NodeService())
+        for middleware in self.middlewares:
+            if told := overridden(middleware, "broker_created"):
+                told(self)
+
+    def __repr__(self) -> str:
+        return f"<Broker {self.id}>"
+
+    # --- calls ---
+
+    def call(self, action: str, params: Any = None, **options: Unpack[CallOptions]) -> Coroutine[Any, Any, Any]:
+        """Ask for an action, wherever it is.
+
+        Args:
+            action: Full name, such as ``"users.get"`` or ``"v2.users.get"``.
+            params: What the action gets; ``{}`` if not given.
+            options: See `CallOptions`.
+
+        Raises:
+            ServiceNotFoundError: Nobody offers the action.
+            ServiceNotAvailableError: Nobody who offers it can be asked now.
+            ValidationError: The params do not fit the action's schema.
+            RequestTimeoutError: No answer in time; the action may have run.
+            RequestRejectedError: The node was lost with the call in flight.
+            QueueIsFullError: Too much is waiting already.
+            MoleculerError: What the action itself raised, if it did so at another node; here it is the
+                very exception.
+        """
+        if not options and not self._calling.wrapped:
+            endpoints = self._actions.get(action)
+            if endpoints is not None and (endpoint := endpoints.only) is not None:
+                return endpoint.handler(Context(self, {} if params is None else params, endpoint))
+        return self._calling.verb(action, params, options)  # type: ignore[no-any-return]  # A verb is a coroutine function.
+
+    def mcall(
+        self,
+        calls: Sequence[CallDef] | Mapping[str, CallDef],
+        *,
+        settled: bool = False,
+        **options: Unpack[CallOptions],
+    ) -> Coroutine[Any, Any, Any]:
+        """Several calls at once.
+
+        Args:
+            calls: A list of ``{"action", "params", "options"}``, or a dict of them.
+            settled: Wait for all. A list then gives ``{"status": "fulfilled", "value"}`` or
+                ``{"status": "rejected", "reason"}`` for each; a dict gives those that succeeded.
+            options: For all; those of a single call win.
+
+        Returns:
+            The results in the shape of `calls`.
+
+        Raises:
+            MoleculerServerError: `calls` is neither, type ``INVALID_PARAMETERS``.
+            Exception: The first failure, unless `settled`.
+        """
+        return self._calling.many(calls, settled, options)
+
+    def context(
+        self,
+        *,
+        params: Any = None,
+        meta: Mapping[str, Any] | None = None,
+        request_id: str | None = None,
+        timeout: float | None = None,
+    ) -> Context[Any]:
+        """A context that begins a chain of calls: for gateways, jobs and tests."""
+        ctx: Context[Any] = Context(self, {} if params is None else params)
+        if meta:
+            ctx.meta = dict(meta)
+        ctx._request_id = request_id
+        if timeout:
+            ctx.deadline = self.clock() + timeout
+        return ctx
+
+    # --- events ---
+
+    def emit(
+        self,
+        event: str,
+        data: Any = None,
+        groups: str | Sequence[str] | None = None,
+        *,
+        meta: Mapping[str, Any] | None = None,
+        headers: Mapping[str, Any] | None = None,
+    ) -> Awaitable[None]:
+        """Tell one member of each group that listens (of `groups`, if they are named).
+
+        Acts at once, awaited or not; awaiting it waits for this node's own listeners. A listener's
+        failure is logged at its node and not raised here.
+
+        Raises:
+            BrokerDisconnectedError, SerializationError, PayloadTooLargeError: It could not be sent.
+        """
+        return self.publish("emit", event, data, groups, meta, headers, None)
+
+    def broadcast(
+        self,
+        event: str,
+        data: Any = None,
+        groups: str | Sequence[str] | None = None,
+        *,
+        meta: Mapping[str, Any] | None = None,
+        headers: Mapping[str, Any] | None = None,
+    ) -> Awaitable[None]:
+        """Tell every listener on every node. See `emit`."""
+        return self.publish("broadcast", event, data, groups, meta, headers, None)
+
+    def broadcast_local(
+        self,
+        event: str,
+        data: Any = None,
+        groups: str | Sequence[str] | None = None,
+        *,
+        meta: Mapping[str, Any] | None = None,
+        headers: Mapping[str, Any] | None = None,
+    ) -> Awaitable[None]:
+        """Tell every listener on this node. See `emit`."""
+        return self.publish("broadcastLocal", event, data, groups, meta, headers, None)
+
+    async def ping(self, node_id: str | Sequence[str] | None = None, timeout: float = 2.0) -> Any:
+        """Measure the way to one node, some, or all others.
+
+        Returns:
+            For one: ``{"nodeID", "elapsedTime", "timeDiff"}`` in ms, or None if it is silent. For more: a
+            dict of these by node id. Without a transporter: None for one, ``{}`` otherwise.
+        """
+        if isinstance(node_id, str):
+            return None if self.transit is None else await self.transit.ping(node_id, timeout)
+        if self.transit is None:
+            return {}
+        if node_id is None:
+            node_id = [node.id for node in self.registry.nodes.values() if node.available and not node.local]
+        answers = await asyncio.gather(*(self.transit.ping(one, timeout) for one in node_id))
+        return dict(zip(node_id, answers, strict=True))
+
+    # --- services ---
+
+    @property
+    def services(self) -> list[Service]:
+        """The services of this node, the internal one among them."""
+        return list(self._local.all)
+
+    def create_service(self, service: Service | type[Service]) -> Service:
+        """Take in a service. It starts with the broker; at a started broker, at once and in the background.
+
+        Raises:
+            ServiceSchemaError: It is written wrong.
+        """
+        made = self._local.create(service)
+        if self.started:
+            self._scope.spawn(self._local.start(made), f"start {made.full_name}")
+        return made
+
+    async def register(self, service: Service | type[Service]) -> Service:
+        """Take in a service; at a started broker this returns when it is offered.
+
+        Raises:
+            ServiceSchemaError: It is written wrong.
+        """
+        made = self._local.create(service)
+        try:
+            await self._local.finish_creation(made)
+            if self.started:
+                await self._local.start(made)
+        except BaseException:
+            await self._local.stop(made)
+            self._local.forget(made)
+            raise
+        return made
+
+    async def destroy_service(self, service: Service | str) -> None:
+        """Stop a service of this node and withdraw it.
+
+        Raises:
+            ServiceNotFoundError: There is none of that name here.
+        """
+        found = self.get_local_service(service) if isinstance(service, str) else service
+        if found is None or found not in self._local.all:
+            raise ServiceNotFoundError(service if isinstance(service, str) else service.full_name, self.id)
+        await self._local.stop(found)
+        self._local.forget(found)
+
+    def get_local_service(self, full_name: str) -> Service | None:
+        """The service of this node with that full name, or None."""
+        return next((service for service in self._local.all if service.full_name == full_name), None)
+
+    def load_service(self, path: str | Path) -> list[Service]:
+        """Take in the services of one Python file."""
+        from pathlib import Path
+
+        from tautomer.loader import load_file
+
+        return [self.create_service(service) for service in load_file(Path(path))]
+
+    def load_services(self, folder: str | Path = "./services", mask: str = "**/*.py") -> list[Service]:
+        """Take in the services of all Python files in a folder."""
+        from pathlib import Path
+
+        from tautomer.loader import load_folder
+
+        return [self.create_service(service) for service in load_folder(Path(folder), mask)]
+
+    async def wait_for_services(
+        self, names: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]], timeout: float = 0.0
+    ) -> None:
+        """Wait until services of these names are known, here or elsewhere.
+
+        Args:
+            names: Full names, or ``{"name", "version"}``; a list of versions means any of them.
+            timeout: Seconds; 0 for no end.
+
+        Raises:
+            MoleculerServerError: Not all came in time, type ``WAITFOR_SERVICES``; `data` tells which.
+        """
+        wanted = [_alternatives(one) for one in dependency_list(names)]
+        changed = asyncio.Event()
+        self._changed.add(changed)
+        try:
+            async with asyncio.timeout(timeout or None):
+                while not all(any(map(self.registry.has_service, names)) for names in wanted):
+                    changed.clear()
+                    await changed.wait()
+        except TimeoutError as error:
+            statuses = [{"name": n[0], "available": any(map(self.registry.has_service, n))} for n in wanted]
+            missing = ", ".join(one["name"] for one in statuses if not one["available"])  # type: ignore[misc]  # Text.
+            raise MoleculerServerError(
+                f"services not found within {timeout:g} s: {missing}",
+                500,
+                "WAITFOR_SERVICES",
+                {"services": [n[0] for n in wanted], "statuses": statuses},
+            ) from error
+        finally:
+            self._changed.discard(changed)
+
+    def services_changed(self) -> None:
+        """This node's services changed: its listeners are told now, the other nodes in a moment."""
+        self.broadcast_local("$services.changed", {"localService": True})
+        if self.transit is not None and self.started:
+            self.transit.presence.services_changed()
+
+    def _wake_waiters(self) -> None:
+        for changed in self._changed:
+            changed.set()
+
+    # --- life ---
+
+    @property
+    def connected(self) -> bool:
+        """Whether the line to the mesh stands; True for a node that has none."""
+        return self.transit is None or self.transit.connected
+
+    async def start(self) -> None:
+        """Join the mesh and start the services.
+
+        A message broker that is away does not hold the node up for longer than
+        ``transit.connect_wait``: it goes on alone and joins when the line comes up.
+
+        Raises:
+            BrokerOptionsError: It was started before.
+            TransporterError: The line cannot be had, and trying again would not help.
+            MoleculerServerError: It was stopped meanwhile, type ``BROKER_STOPPED``.
+            Exception: What a service's `started` raised; what had started is stopped again.
+        """
+        if self.started or self._starting or self._ended:
+            raise BrokerOptionsError("a broker is started once: it runs already, or was stopped; make another")
+        self._start_over.clear()
+        self._starting = limit = asyncio.timeout(None)  # Nothing but `stop` ends it early.
+        try:
+            async with limit:
+                await notify(self.middlewares, "broker_starting", self)
+                await self._connect()
+                await self._start_services()
+                self.started = True
+                if self.transit is not None and self.transit.connected:
+                    self.transit.presence.announce_now()
+                await notify(self.middlewares, "broker_started", self)
+        except BaseException as error:
+            self.started, self._starting, self._ended = False, None, True
+            await self._tear_down(self._local.all)
+            await notify(self.middlewares, "broker_stopped", self, backwards=True)
+            if limit.expired() and isinstance(error, TimeoutError):
+                raise MoleculerServerError("the broker was stopped while it started", 500, "BROKER_STOPPED") from None
+            raise
+        finally:
+            self._starting = None
+            self._start_over.set()
+        self.broadcast_local("$broker.started", {})
+        log.info("node started", extra={"node": self.id, "namespace": self.settings.namespace or "(none)"})
+
+    async def _connect(self) -> None:
+        if self.transit is None:
+            return
+        joining = self._scope.spawn(self._join(self.transit), "join")
+        await asyncio.wait((joining,), timeout=self.settings.transit.connect_wait)
+        if joining.done():
+            if (failed := joining.result()) is not None:
+                raise failed
+        else:
+            log.warning(
+                "starting without the mesh: the message broker does not answer yet; joining when it does",
+                extra={"node": self.id},
+            )
+
+    async def _join(self, transit: Transit) -> TransporterError | None:
+        """Join the mesh. Returns why that can never be; it is logged where nobody waits for the answer any more."""
+        try:
+            await transit.connect()
+        except TransporterError as error:
+            if self.started:
+                log.error("the mesh cannot be joined: %s", error)
+            return error
+        if self.started:
+            transit.presence.announce_now()
+        return None
+
+    async def _start_services(self) -> None:
+        begun: list[Service] = []
+        # Once more, as a service may bring in others while it starts.
+        while fresh := [service for service in self._local.all if service not in begun]:
+            begun += fresh
+            try:
+                async with asyncio.TaskGroup() as together:
+                    for service in fresh:
+                        together.create_task(self._local.start(service), name=f"start {service.full_name}")
+            except BaseExceptionGroup as failed:
+                # The first to fail is the reason; the others were cancelled for it.
+                raise failed.exceptions[0] from None
+
+    async def stop(self) -> None:
+        """Leave the mesh: what runs is finished first, and no new request is lost (promise M6)."""
+        if self._stopping is None:
+            self._stopping = TaskScope("broker").spawn(self._stop(), "stop")
+        await asyncio.shield(self._stopping)
+
+    async def _stop(self) -> None:
+        if self._starting is not None:
+            self._starting.reschedule(asyncio.get_running_loop().time())
+        await self._start_over.wait()
+        if not self.started:
+            if not self._ended:
+                self._ended = True
+                await self._tear_down([])
+            return
+        self.started, self._ended = False, True
+        await notify(self.middlewares, "broker_stopping", self, backwards=True)
+        if self.transit is not None:
+            self.transit.presence.leave()
+        await self._local.tell_stopping()
+        await self._tear_down(list(self._local.all))
+        await notify(self.middlewares, "broker_stopped", self, backwards=True)
+        self.broadcast_local("$broker.stopped", {})
+        log.info("node stopped", extra={"node": self.id})
+
+    async def _tear_down(self, services: Sequence[Service]) -> None:
+        if self.transit is not None:
+            if services and self.transit.connected and self.registry.others_online():
+                await asyncio.sleep(self.settings.transit.stop_delay)
+            self.transit.refuse()
+            await self.transit.serving.finish(self.settings.shutdown_timeout)
+        for service in reversed(services):
+            await self._local.stop(service)
+        if self.transit is not None:
+            try:
+                await self.transit.close()
+            except Exception:
+                log.exception("the line was not closed in good order", extra={"node": self.id})
+        await self._publishing.close(0.1)
+        await self._scope.close(0)
+
+    async def wait_for_shutdown(self) -> None:
+        """Return after SIGINT or SIGTERM and a clean stop. A second signal ends the process at once."""
+        loop = asyncio.get_running_loop()
+        asked = asyncio.Event()
+        for sign in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(sign, asked.set)
+        try:
+            await asked.wait()
+        finally:
+            for sign in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(sign)
+        await self.stop()
+
+    async def __aenter__(self) -> Broker:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.stop()
+
+    def statistics(self) -> dict[str, Any]:
+        """Sizes of tables and counters, for probes and tests."""
+        return {
+            "events": self._publishing.delivery.statistics(),
+            "transit": None if self.transit is None else self.transit.statistics(),
+        }
+
+    # --- building ---
+
+    def _make_transit(self) -> Transit | None:
+        transporter = resolve_transporter(self.settings.transporter, self.host)
+        codec = Codec(resolve_serializer(self.settings.serializer))
+        if transporter is None:
+            return None
+        return Transit(
+            self, self.host, self.settings, self.registry, transporter, codec, self.middlewares, self._publishing.hear
+        )
+
+    def _remote_handler(self, endpoint: Endpoint) -> Handler:
+        transit = self.transit
+        if transit is None:
+            raise AssertionError("a node without transit knows no other")
+        return remote_chain(self._ring, transit, endpoint)
+
+
+def _node_id(host: Host) -> str:
+    number = next(_following)
+    name = f"{host.hostname.lower()}-{host.pid}"
+    return name if number == 1 else f"{name}-{number}"
+
+
+def _configure_logs(settings: Settings) -> None:
+    try:
+        logs.configure(settings.log_level or "INFO", settings.log_format)
+    except ValueError as error:
+        raise BrokerOptionsError(str(error)) from error
+
+
+def _alternatives(wanted: str | Mapping[str, Any]) -> list[str]:
+    """The full names of which any will do."""
+    if isinstance(wanted, str):
+        return [wanted]
+    version = wanted.get("version")
+    versions = version if isinstance(version, list | tuple) else [version]
+    return [full_service_name(wanted["name"], one) for one in versions]
+
+
+ServiceBroker = Broker
+"""Moleculer's name for the same."""

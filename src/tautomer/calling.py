@@ -1,0 +1,181 @@
+"""Calling: from a name and options to a context, an endpoint and its chain."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tautomer.context import CallDef, CallOptions, Context
+from tautomer.errors import (
+    MaxCallLevelError,
+    MoleculerServerError,
+    RequestSkippedError,
+    ServiceNotAvailableError,
+    ServiceNotFoundError,
+)
+from tautomer.middleware import Middleware, compose, compose_verb, overridden
+from tautomer.middlewares.timeout import within
+from tautomer.ports import Handler
+from tautomer.registry.endpoints import Endpoint
+from tautomer.registry.registry import Registry
+
+if TYPE_CHECKING:
+    from tautomer.transit import Transit
+
+
+class Calling:
+    """Calls of one node, wherever they lead.
+
+    Attributes:
+        verb: `whole` with the middlewares' `call` hooks around it.
+        wrapped: Whether there are any.
+    """
+
+    def __init__(self, broker: Any, registry: Registry, middlewares: Sequence[Middleware], level_max: int) -> None:
+        self._broker = broker
+        self._node_id = registry.local_node.id
+        self._actions = registry.actions
+        self._level_max = level_max
+        self.verb = compose_verb(middlewares, "call", self.whole)
+        self.wrapped = self.verb != self.whole
+
+    async def nested(
+        self, parent: Context[Any], action: str, params: Any, options: CallOptions, raw: bool = False
+    ) -> Any:
+        """`ctx.call`: a call as a part of another. `raw` is the option of that name, for the gateway's quick way."""
+        if options or self.wrapped:
+            options["parent"] = parent
+            if raw:
+                options["raw"] = raw
+            return await self.verb(action, params, options)
+        endpoints = self._actions.get(action)
+        if endpoints is None or (endpoint := endpoints.only) is None:
+            return await self.whole(action, params, {"parent": parent, "raw": raw})
+        self._check_parent(parent, action)
+        ctx: Context[Any] = Context(
+            self._broker,
+            {} if params is None else params,
+            endpoint,
+            None,
+            None,
+            None,
+            parent,
+            parent.level + 1,
+            dict(parent._meta) if parent._meta else None,
+            parent.deadline,
+        )
+        ctx.tracing = parent.tracing
+        ctx.raw = raw
+        try:
+            return await endpoint.handler(ctx)
+        finally:
+            # Meta comes back on success and on error (protocol section 7.4).
+            if ctx._meta:
+                parent.meta.update(ctx._meta)
+
+    async def whole(self, action: str, params: Any, options: CallOptions) -> Any:
+        """A call with any option and any number of endpoints."""
+        parent = options.get("parent")
+        ctx = self._child(parent, action, params, options)
+        endpoint = ctx.endpoint = self._pick(action, ctx, options.get("node_id"))
+        timeout = ctx.timeout = options.get("timeout")
+        try:
+            if timeout and endpoint.local:
+                return await within(timeout, endpoint.handler, ctx, endpoint)
+            return await endpoint.handler(ctx)
+        finally:
+            if parent is not None and ctx._meta:
+                parent.meta.update(ctx._meta)
+
+    async def many(self, calls: Sequence[CallDef] | Mapping[str, CallDef], settled: bool, options: CallOptions) -> Any:
+        """`mcall`: several at once, results in the shape of `calls`."""
+        if isinstance(calls, Mapping):
+            keys: list[str] | None = list(calls)
+            listed = list(calls.values())
+        elif isinstance(calls, list | tuple):
+            keys, listed = None, list(calls)
+        else:
+            raise MoleculerServerError("mcall takes a list or a dict of calls", 500, "INVALID_PARAMETERS")
+        coroutines = [self._one_of_many(one, options) for one in listed]
+        results = await asyncio.gather(*coroutines, return_exceptions=settled)
+        if keys is not None:
+            return {k: r for k, r in zip(keys, results, strict=True) if not isinstance(r, BaseException)}
+        if not settled:
+            return results
+        return [
+            {"status": "rejected", "reason": r} if isinstance(r, BaseException) else {"status": "fulfilled", "value": r}
+            for r in results
+        ]
+
+    async def _one_of_many(self, one: CallDef, options: CallOptions) -> Any:
+        merged: CallOptions = {**options, **one.get("options", {})}
+        return await self.verb(one["action"], one.get("params"), merged)
+
+    def _child(self, parent: Context[Any] | None, action: str, params: Any, options: CallOptions) -> Context[Any]:
+        ctx: Context[Any] = Context(self._broker, {} if params is None else params)
+        if parent is not None:
+            self._check_parent(parent, action)
+            ctx.parent, ctx.level, ctx.deadline = parent, parent.level + 1, parent.deadline
+            ctx.tracing = parent.tracing
+            ctx._meta = parent.copy_meta()
+        if meta := options.get("meta"):
+            ctx.meta.update(meta)
+        if headers := options.get("headers"):
+            ctx._headers = dict(headers)
+        if request_id := options.get("request_id"):
+            ctx._request_id = request_id
+        ctx.raw = options.get("raw", False)
+        return ctx
+
+    def _check_parent(self, parent: Context[Any], action: str) -> None:
+        if self._level_max and parent.level >= self._level_max:
+            raise MaxCallLevelError(self._node_id, parent.level)
+        if parent.deadline is not None and parent.deadline <= self._broker.clock():
+            raise RequestSkippedError(action, self._node_id)
+
+    def _pick(self, action: str, ctx: Context[Any], node_id: str | None) -> Endpoint:
+        endpoints = self._actions.get(action)
+        if endpoints is None:
+            raise ServiceNotFoundError(action, node_id)
+        if node_id is None:
+            endpoint = endpoints.next(ctx)
+            if endpoint is None:
+                raise ServiceNotAvailableError(action)
+            return endpoint
+        endpoint = endpoints.on_node(node_id)
+        if endpoint is None:
+            raise ServiceNotFoundError(action, node_id)
+        if not endpoint.available:
+            raise ServiceNotAvailableError(action, node_id)
+        return endpoint
+
+
+def remote_chain(ring: Sequence[Middleware], transit: Transit, endpoint: Endpoint) -> Handler:
+    """The handler of an endpoint at another node; what wraps it is composed at the first call (architecture §6)."""
+
+    def request(ctx: Context[Any]) -> Coroutine[Any, Any, Any]:
+        return transit.request(ctx, endpoint)
+
+    if not any(overridden(middleware, "remote_action") for middleware in ring):
+        return request
+    composing = asyncio.Lock()
+
+    async def compose_then_call(ctx: Context[Any]) -> Any:
+        # Calls that come while an async hook is awaited must not compose a second chain.
+        async with composing:
+            if endpoint.handler is compose_then_call:
+                composed = await compose(ring, "remote_action", request, endpoint)
+                # Whoever wraps the call wants to see its result, so it cannot stay raw.
+                endpoint.handler = request if composed is request else _decoded(composed)
+        return await endpoint.handler(ctx)
+
+    return compose_then_call
+
+
+def _decoded(handler: Handler) -> Handler:
+    async def call(ctx: Context[Any]) -> Any:
+        ctx.raw = False
+        return await handler(ctx)
+
+    return call

@@ -1,0 +1,117 @@
+"""`tautomer run`: services from folders, files and modules, until a signal comes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import rich_click as click
+
+from tautomer import errors
+from tautomer.loader import ServiceLike, ServiceLoadError, load_file, load_folder, load_target
+from tautomer.runner import run
+from tautomer.service import Service
+from tautomer.settings import Settings
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "WARNING", "ERROR", "FATAL", "CRITICAL")
+
+
+@click.command("run")
+@click.argument("targets", nargs=-1, required=True, metavar="DIR|FILE|MODULE:CLASS…")
+@click.option("-b", "--broker-id", metavar="ID", help="Id of this node. [default: host name and process id]")
+@click.option(
+    "-t",
+    "--transporter",
+    metavar="URL",
+    help="Message broker, such as nats://localhost:4222. [default: $TRANSPORTER, else $NATS_URL, else none]",
+)
+@click.option(
+    "-l",
+    "--log-level",
+    type=click.Choice(LOG_LEVELS, case_sensitive=False),
+    metavar="LEVEL",
+    default="INFO",
+    help="How much is logged. [default: INFO]",
+)
+@click.option(
+    "-f",
+    "--log-format",
+    type=click.Choice(("PLAIN", "JSON"), case_sensitive=False),
+    default="PLAIN",
+    help="Form of the log lines. [default: PLAIN]",
+)
+@click.option("-n", "--namespace", metavar="NAME", default="", help="Only nodes of one namespace see each other.")
+def run_command(
+    targets: Sequence[str],
+    broker_id: str | None,
+    transporter: str | None,
+    log_level: str,
+    log_format: str,
+    namespace: str,
+) -> None:
+    """Run the services of folders, files and modules until SIGINT or SIGTERM."""
+    debug = log_level.upper() in ("TRACE", "DEBUG")
+    try:
+        services = [service for target in targets for service in load(target)]
+    except ServiceLoadError as error:
+        fail(str(error), error, debug)
+    if not services:
+        fail(f"no service found in {', '.join(targets)}: no public Service subclass with a name", code=EXIT_USAGE)
+    try:
+        settings = Settings(
+            transporter=transporter_url(transporter),
+            log_level=log_level.upper(),
+            log_format="JSON" if log_format.upper() == "JSON" else "PLAIN",
+            namespace=namespace,
+        )
+        code = run(*services, settings=settings, id=broker_id)
+    except Exception as error:
+        fail(start_failure(error, services), error, debug)
+    sys.exit(code)
+
+
+def load(target: str) -> list[ServiceLike]:
+    """The services of one argument. What is neither a path nor ``module:Class`` is a wrong use."""
+    path = Path(target)
+    if path.is_dir():
+        return load_folder(path)
+    if path.exists():
+        return load_file(path)
+    if ":" not in target:
+        fail(f"there is no folder, file or command '{target}' (see tautomer --help)", code=EXIT_USAGE)
+    # An installed command has its own folder on the import path, not the one it is called from.
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    return load_target(target)
+
+
+def transporter_url(option: str | None) -> str | None:
+    """What was asked for, else what the environment says; an empty text means none."""
+    if option is not None:
+        return option or None
+    return os.environ.get("TRANSPORTER") or os.environ.get("NATS_URL") or None
+
+
+def start_failure(error: Exception, services: Sequence[ServiceLike]) -> str:
+    """One line for a start that failed. One that is neither ours nor the system's gets its place in a service file."""
+    if isinstance(error, errors.TautomerError | OSError):
+        return f"start failed: {error}"
+    classes = [type(one) if isinstance(one, Service) else one for one in services]
+    files = {getattr(sys.modules.get(cls.__module__), "__file__", None) for cls in classes}
+    frames = traceback.extract_tb(error.__traceback__)
+    place = next((frame for frame in reversed(frames) if frame.filename in files), frames[-1])
+    return f"start failed: {type(error).__name__}: {error} ({place.filename}, line {place.lineno}; -l DEBUG shows more)"
+
+
+def fail(message: str, error: Exception | None = None, debug: bool = False, code: int = EXIT_FAILED) -> NoReturn:
+    """Say what went wrong, on standard error, and end. The traceback is for those who asked for DEBUG."""
+    if debug and error is not None:
+        traceback.print_exception(error)
+    click.echo(f"tautomer: {message}", err=True)
+    sys.exit(code)

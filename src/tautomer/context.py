@@ -1,0 +1,255 @@
+"""Context: everything known about one call or one event while its handler runs."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypedDict, Unpack
+
+import msgspec
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    from tautomer.registry.endpoints import Endpoint
+    from tautomer.registry.registry import ServiceEntry
+
+    P = TypeVar("P", default=dict[str, Any])
+else:
+    from typing import TypeVar
+
+    P = TypeVar("P")
+
+
+class CallOptions(TypedDict, total=False):
+    """Options of a call, all by keyword (protocol section 7.3).
+
+    Attributes:
+        timeout: Seconds until the call fails with `RequestTimeoutError`; 0 for no end.
+        meta: Merged over the parent's meta; comes back merged into it.
+        headers: Told to the handler, one hop only (Moleculer 0.15).
+        node_id: Ask this node and no other.
+        request_id: Id of the whole chain of calls; made if it is not given.
+        parent: Context that this call belongs to. `ctx.call` sets it.
+        raw: For gateways: a JSON result from another node may come as `RawResult`, undecoded.
+    """
+
+    timeout: float
+    meta: Mapping[str, Any]
+    headers: Mapping[str, Any]
+    node_id: str
+    request_id: str
+    parent: Context[Any]
+    raw: bool
+
+
+class CallDef(TypedDict, total=False):
+    """One call of `mcall`."""
+
+    action: str
+    params: Any
+    options: CallOptions
+
+
+class RawResult:
+    """JSON bytes of a result that nobody has looked at, on its way through a gateway."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+
+class Context(msgspec.Struct, Generic[P], eq=False, weakref=True):
+    """What a handler is given.
+
+    It costs a tenth of a microsecond: what is rarely asked for is made when it is asked for.
+
+    Attributes:
+        broker: The node's broker.
+        params: Params of the call, or payload of the event.
+        endpoint: The action or subscription that is being run.
+        event_name: Name of the event, for event handlers.
+        event_type: ``emit``, ``broadcast`` or ``broadcastLocal``.
+        event_groups: Groups the sender chose, or None.
+        level: Depth of nesting, from 1.
+        timeout: Seconds that this very call was given, 0 for none; None if nobody said.
+        node_id: Node that asked, or None if this one did.
+        deadline: When the caller stops waiting, on the node's monotonic clock; None for no end.
+        tracing: Whether the chain is sampled; None if tracing is off.
+        cached_result: Whether a cache answered.
+        fallback_result: Whether a fallback answered.
+    """
+
+    broker: Any
+    params: P
+    endpoint: Any = None
+    event_name: str | None = None
+    event_type: str | None = None
+    event_groups: Any = None
+    parent: Any = None
+    level: int = 1
+    _meta: Any = None
+    deadline: float | None = None
+    timeout: float | None = None
+    node_id: str | None = None
+    _id: str | None = None
+    _request_id: str | None = None
+    _parent_id: str | None = None
+    _caller: str | None = None
+    _headers: Any = None
+    _response_headers: Any = None
+    _locals: Any = None
+    tracing: bool | None = None
+    raw: bool = False
+    cached_result: bool = False
+    fallback_result: bool = False
+
+    @property
+    def id(self) -> str:
+        """Id of this call; a new one for each attempt and each target of an event."""
+        made = self._id
+        if made is None:
+            made = self._id = self.broker.new_id()
+        return made
+
+    @property
+    def request_id(self) -> str:
+        """Id of the whole chain: that of its first context."""
+        made = self._request_id
+        if made is None:
+            made = self._request_id = self.id if self.parent is None else self.parent.request_id
+        return made
+
+    @property
+    def parent_id(self) -> str | None:
+        """Id of the context that made this call, or None."""
+        return self._parent_id if self.parent is None else self.parent.id
+
+    @property
+    def caller(self) -> str | None:
+        """Full name of the service that made this call, or None."""
+        if self.parent is None:
+            return self._caller
+        endpoint = self.parent.endpoint
+        return None if endpoint is None else endpoint.service.full_name
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """Travels along with nested calls, and back to the caller. Keys are texts."""
+        made = self._meta
+        if made is None:
+            made = self._meta = {}
+        return made  # type: ignore[no-any-return]  # The field is Any so that the struct needs no check.
+
+    @meta.setter
+    def meta(self, value: dict[str, Any]) -> None:
+        self._meta = value
+
+    @property
+    def headers(self) -> dict[str, Any]:
+        """Headers of this one hop (Moleculer 0.15)."""
+        made = self._headers
+        if made is None:
+            made = self._headers = {}
+        return made  # type: ignore[no-any-return]  # As above.
+
+    @property
+    def response_headers(self) -> dict[str, Any]:
+        """Headers of the answer, for middlewares at the caller (Moleculer 0.15)."""
+        made = self._response_headers
+        if made is None:
+            made = self._response_headers = {}
+        return made  # type: ignore[no-any-return]  # As above.
+
+    @property
+    def locals(self) -> dict[str, Any]:
+        """A place for this node's own things; never sent."""
+        made = self._locals
+        if made is None:
+            made = self._locals = {}
+        return made  # type: ignore[no-any-return]  # As above.
+
+    @property
+    def user(self) -> Any:
+        """Who is asking, as authentication at the gateway left it in ``meta["user"]``; None if nobody."""
+        return None if self._meta is None else self._meta.get("user")
+
+    @property
+    def action(self) -> Endpoint | None:
+        """The action that is being run (its full name is ``ctx.action.name``), or None for an event."""
+        return self.endpoint if self.event_name is None else None
+
+    @property
+    def service(self) -> ServiceEntry | None:
+        """The service of the handler, or None."""
+        return None if self.endpoint is None else self.endpoint.service
+
+    @property
+    def request_timeout(self) -> float | None:
+        """Seconds left to the caller, or None for no end."""
+        return None if self.deadline is None else max(0.0, self.deadline - self.broker.clock())
+
+    def call(self, action: str, params: Any = None, **options: Unpack[CallOptions]) -> Awaitable[Any]:
+        """Call another action as a part of this call: same request id, one level deeper, its meta and its time.
+
+        Raises as `Broker.call` does, and:
+            MaxCallLevelError: Calls are nested too deep.
+            RequestSkippedError: This call's own time is used up.
+        """
+        return self.broker.call_nested(self, action, params, options)  # type: ignore[no-any-return]  # The broker is a Caller.
+
+    def mcall(
+        self,
+        calls: Sequence[CallDef] | Mapping[str, CallDef],
+        *,
+        settled: bool = False,
+        **options: Unpack[CallOptions],
+    ) -> Awaitable[Any]:
+        """Several calls at once; see `Broker.mcall`."""
+        options["parent"] = self
+        return self.broker.mcall(calls, settled=settled, **options)  # type: ignore[no-any-return]  # As above.
+
+    def emit(
+        self,
+        event: str,
+        data: Any = None,
+        groups: str | Sequence[str] | None = None,
+        *,
+        meta: Mapping[str, Any] | None = None,
+        headers: Mapping[str, Any] | None = None,
+    ) -> Awaitable[None]:
+        """Tell one member of each group. Acts at once; see `Broker.emit`."""
+        return self.broker.publish("emit", event, data, groups, meta, headers, self)  # type: ignore[no-any-return]  # As above.
+
+    def broadcast(
+        self,
+        event: str,
+        data: Any = None,
+        groups: str | Sequence[str] | None = None,
+        *,
+        meta: Mapping[str, Any] | None = None,
+        headers: Mapping[str, Any] | None = None,
+    ) -> Awaitable[None]:
+        """Tell everyone on every node. Acts at once; see `Broker.broadcast`."""
+        return self.broker.publish("broadcast", event, data, groups, meta, headers, self)  # type: ignore[no-any-return]  # As above.
+
+    def broadcast_local(
+        self,
+        event: str,
+        data: Any = None,
+        groups: str | Sequence[str] | None = None,
+        *,
+        meta: Mapping[str, Any] | None = None,
+        headers: Mapping[str, Any] | None = None,
+    ) -> Awaitable[None]:
+        """Tell everyone on this node. Acts at once; see `Broker.broadcast_local`."""
+        return self.broker.publish("broadcastLocal", event, data, groups, meta, headers, self)  # type: ignore[no-any-return]  # As above.
+
+    def copy_meta(self) -> dict[str, Any] | None:
+        """The meta for a child, or None if there is nothing in it."""
+        return dict(self._meta) if self._meta else None
+
+    def merge_meta(self, meta: Mapping[str, Any] | None) -> None:
+        """Take back what a call added to its meta."""
+        if meta:
+            self.meta.update(meta)

@@ -1,0 +1,150 @@
+"""`@action` and `@event`: marks only. A marked method stays an ordinary method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar, overload
+
+from tautomer.definitions import VISIBILITIES, Visibility
+from tautomer.errors import ServiceSchemaError
+
+M = TypeVar("M", bound=Callable[..., Any])
+
+MARKS: Final = "__tautomer_marks__"
+"""The attribute of a function that holds its marks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionMark:
+    """What `@action` was told. See `ActionDef` for the meaning of each."""
+
+    name: str | None = None
+    params: Any = None
+    visibility: Visibility | None = None
+    timeout: float | None = None
+    rest: Any = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventMark:
+    """What `@event` was told. See `EventDef`."""
+
+    name: str | None = None
+    group: str | None = None
+    params: Any = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+Mark = ActionMark | EventMark
+
+
+def marks_of(function: object) -> Sequence[Mark]:
+    """The marks of a function, in the order in which they are written."""
+    return getattr(function, MARKS, ())
+
+
+def _add(function: M, mark: Mark) -> M:
+    # Decorators run from the bottom up; the reading order is the other way round.
+    setattr(function, MARKS, (mark, *marks_of(function)))
+    return function
+
+
+@overload
+def action(function: M, /) -> M: ...
+@overload
+def action(
+    name: str | None = None,
+    /,
+    *,
+    params: Any = None,
+    visibility: Visibility | None = None,
+    timeout: float | None = None,
+    rest: Any = None,
+    **extra: Any,
+) -> Callable[[M], M]: ...
+def action(
+    function: Any = None,
+    /,
+    *,
+    params: Any = None,
+    visibility: Visibility | None = None,
+    timeout: float | None = None,
+    rest: Any = None,
+    **extra: Any,
+) -> Any:
+    """Mark a method as an action: something that can be asked of the service.
+
+    Works bare (``@action``) and called (``@action(params=["name"])``). The method takes the
+    context and may be `def` or `async def`; a `def` runs on the event loop, so it must not block.
+
+    Args:
+        name: Name of the action, if it is not the method's; also as ``name=``.
+        params: Schema: a list of required names, or rules as Moleculer has them (protocol section 12).
+        visibility: ``published`` (if not given), ``public``, ``protected`` or ``private``.
+        timeout: Seconds the handler may take.
+        rest: How a gateway reaches it: ``"GET /:id"``, or a dict, or several in a list.
+        extra: Anything else travels to the other nodes with the action, as in Node.
+
+    Raises:
+        ServiceSchemaError: The visibility is not one of the four, or the timeout not a number of seconds.
+    """
+    if callable(function):
+        return _add(function, ActionMark())
+    name = _named("action", extra.pop("name", None) or function)
+    if visibility is not None and visibility not in VISIBILITIES:
+        raise ServiceSchemaError(f"action visibility is one of {', '.join(VISIBILITIES)}, not {visibility!r}")
+    if timeout is not None and not _is_seconds(timeout):
+        raise ServiceSchemaError(f"action timeout is a number of seconds, not {timeout!r}")
+    mark = ActionMark(name=name, params=params, visibility=visibility, timeout=timeout, rest=rest, extra=extra)
+    return lambda marked: _add(marked, mark)
+
+
+@overload
+def event(function: M, /) -> M: ...
+@overload
+def event(
+    pattern: str | None = None,
+    /,
+    *,
+    name: str | None = None,
+    group: str | None = None,
+    params: Any = None,
+    **extra: Any,
+) -> Callable[[M], M]: ...
+def event(
+    pattern: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    group: str | None = None,
+    params: Any = None,
+    **extra: Any,
+) -> Any:
+    """Mark a method as a listener. Bare, it hears the event of the method's own name.
+
+    Args:
+        pattern: Name of the event, or a pattern: ``*`` within a segment, ``**`` across segments, ``?``.
+        name: The same, by keyword.
+        group: Of each group, one member hears an emitted event. The service's name if not given.
+        params: Schema of the payload.
+        extra: Anything else travels to the other nodes with the subscription.
+
+    Raises:
+        ServiceSchemaError: The name is no text.
+    """
+    if callable(pattern):
+        return _add(pattern, EventMark())
+    mark = EventMark(name=_named("event", name or pattern), group=group, params=params, extra=extra)
+    return lambda marked: _add(marked, mark)
+
+
+def _named(kind: str, name: Any) -> str | None:
+    if name is None or isinstance(name, str):
+        return name
+    raise ServiceSchemaError(f"the name of an {kind} is a text, not {name!r}")
+
+
+def _is_seconds(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")

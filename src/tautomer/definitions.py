@@ -1,0 +1,119 @@
+"""ActionDef and EventDef: what a mark says about a method, and what INFO shows of it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, TypeAlias
+
+Visibility: TypeAlias = Literal["published", "public", "protected", "private"]
+VISIBILITIES: Final = ("published", "public", "protected", "private")
+
+Method: TypeAlias = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionDef:
+    """What can be asked of a service.
+
+    Attributes:
+        name: Name within the service; the full name has the service's before it.
+        method: The function, bound to its service once that exists.
+        params: Schema of the params, or None: not validated.
+        visibility: Who may call: ``published`` (everyone, also gateways), ``public`` (every node),
+            ``protected`` (this node), ``private`` (this service).
+        timeout: Seconds the handler may take, or None: the broker's.
+        rest: How a gateway reaches it, such as ``"GET /:id"``, or None.
+        extra: Everything else that was written in the mark; it travels in INFO, as in Node.
+    """
+
+    name: str
+    method: Method
+    params: Any = None
+    visibility: Visibility = "published"
+    timeout: float | None = None
+    rest: Any = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def wire(self, full_name: str, params: Any) -> dict[str, Any]:
+        """The entry of this action in INFO (protocol section 3.1). `params` is the schema's wire form."""
+        entry: dict[str, Any] = plain(self.extra)
+        if params is not None:
+            entry["params"] = params
+        if self.rest is not None and _is_plain(self.rest):
+            entry["rest"] = plain(self.rest)
+        if self.visibility != "published":
+            entry["visibility"] = self.visibility
+        if self.timeout is not None:
+            # 0 would be read as "no timeout", so what is under a millisecond counts as one.
+            entry["timeout"] = max(1, round(self.timeout * 1000)) if self.timeout else 0
+        return {**entry, "rawName": self.name, "name": full_name}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventDef:
+    """What a service listens to.
+
+    Attributes:
+        name: Pattern of event names, such as ``"user.*"``.
+        methods: The functions that hear it, in order.
+        group: Of each group one member hears an emitted event. None: the service's name.
+        params: Schema of the payload, or None.
+        extra: Everything else that was written in the mark.
+    """
+
+    name: str
+    methods: tuple[Method, ...]
+    group: str | None = None
+    params: Any = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def wire(self, params: Any) -> dict[str, Any]:
+        """The entry of this event in INFO (protocol section 3.1)."""
+        entry: dict[str, Any] = plain(self.extra)
+        if self.group is not None:
+            entry["group"] = self.group
+        if params is not None:
+            entry["params"] = params
+        return {**entry, "name": self.name}
+
+
+def plain(value: Any) -> Any:
+    """What of a value can be told to other nodes: JSON's types. The rest is left out, as functions are by Node."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items() if _is_plain(one)}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value if _is_plain(one)]
+    return value
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or isinstance(value, str | int | float | bool | Mapping | list | tuple)
+
+
+def takes_context(method: Method) -> bool:
+    """Whether a bound method wants the context: it does unless it takes nothing by position."""
+    try:
+        parameters = inspect.signature(method).parameters.values()
+    except (TypeError, ValueError):
+        return True
+    return any(p.kind not in (p.KEYWORD_ONLY, p.VAR_KEYWORD) for p in parameters)
+
+
+def by_context(method: Method) -> Callable[[Any], Coroutine[Any, Any, Any]]:
+    """The binder of `@action` and `@event`: the method is called with the context.
+
+    An async method is its own handler, so nothing stands between the chain and it. What a plain
+    one returns is awaited if it can be.
+    """
+    wants_context = takes_context(method)
+    if inspect.iscoroutinefunction(method) and wants_context:
+        return method
+
+    async def handle(ctx: Any) -> Any:
+        result = method(ctx) if wants_context else method()
+        # Most results are plain, and for those this costs a fifth of asking whether it is an Awaitable.
+        return await result if hasattr(result, "__await__") and isinstance(result, Awaitable) else result
+
+    return handle

@@ -1,0 +1,532 @@
+"""The error tree, and its wire forms both ways.
+
+    TautomerError
+    └─ MoleculerError                       500
+       ├─ MoleculerRetryableError           500, may be tried again
+       │  ├─ MoleculerServerError           500
+       │  ├─ BrokerDisconnectedError        502 BAD_GATEWAY          not sent
+       │  ├─ ServiceNotFoundError           404 SERVICE_NOT_FOUND    not run
+       │  ├─ ServiceNotAvailableError       404 SERVICE_NOT_AVAILABLE not run
+       │  ├─ RequestTimeoutError            504 REQUEST_TIMEOUT      outcome unknown
+       │  ├─ RequestRejectedError           503 REQUEST_REJECTED     outcome unknown (node lost) or not run (leaving)
+       │  └─ QueueIsFullError               429 QUEUE_FULL           not run
+       ├─ MoleculerClientError              400
+       │  ├─ ValidationError                422 VALIDATION_ERROR
+       │  ├─ PayloadTooLarge                413 (HTTP)
+       │  └─ RateLimitExceeded              429 (HTTP)
+       ├─ RequestSkippedError               514 REQUEST_SKIPPED
+       ├─ MaxCallLevelError                 500 MAX_CALL_LEVEL
+       ├─ ServiceSchemaError                500 SERVICE_SCHEMA_ERROR
+       ├─ BrokerOptionsError                500 BROKER_OPTIONS_ERROR
+       ├─ GracefulStopTimeoutError          500 GRACEFUL_STOP_TIMEOUT
+       ├─ ProtocolVersionMismatchError      500 PROTOCOL_VERSION_MISMATCH
+       ├─ InvalidPacketDataError            500 INVALID_PACKET_DATA
+       ├─ SerializationError                500 SERIALIZATION_ERROR
+       ├─ PayloadTooLargeError              413 PAYLOAD_TOO_LARGE    a message over what the broker takes
+       ├─ TransporterError                  500 TRANSPORTER_ERROR    the line cannot be had; no retry cures it
+       ├─ RemoteError                       what a node raised under a name unknown here
+       ├─ BadRequestError 400, UnAuthorizedError 401, ForbiddenError 403, NotFoundError 404,
+       │  MethodNotAllowedError 405, InvalidRequestBodyError 400, UnsupportedMediaTypeError 415,
+       │  InvalidResponseTypeError 500, ServiceUnavailableError 503                       (HTTP gateway)
+
+Class names, codes and types are those of the Moleculer protocol (section 8.1) and of moleculer-web
+(gateway reference, section 4.6). `code` is a number so that a gateway can use it as the status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+__all__ = [
+    "BadRequestError",
+    "BrokerDisconnectedError",
+    "BrokerOptionsError",
+    "ForbiddenError",
+    "GracefulStopTimeoutError",
+    "InvalidPacketDataError",
+    "InvalidRequestBodyError",
+    "InvalidResponseTypeError",
+    "MaxCallLevelError",
+    "MethodNotAllowedError",
+    "MoleculerClientError",
+    "MoleculerError",
+    "MoleculerRetryableError",
+    "MoleculerServerError",
+    "NotFoundError",
+    "PayloadTooLarge",
+    "PayloadTooLargeError",
+    "ProtocolVersionMismatchError",
+    "QueueIsFullError",
+    "RateLimitExceeded",
+    "RemoteError",
+    "RequestRejectedError",
+    "RequestSkippedError",
+    "RequestTimeoutError",
+    "SerializationError",
+    "ServiceNotAvailableError",
+    "ServiceNotFoundError",
+    "ServiceSchemaError",
+    "ServiceUnavailableError",
+    "TautomerError",
+    "TransporterError",
+    "UnAuthorizedError",
+    "UnsupportedMediaTypeError",
+    "ValidationError",
+    "from_wire",
+    "to_wire",
+]
+
+
+class TautomerError(Exception):
+    """Root of everything this package raises on purpose."""
+
+
+class MoleculerError(TautomerError):
+    """An error with a wire form.
+
+    A subclass may have a constructor of its own and need not call this one: what it leaves out is
+    that of the class.
+
+    Attributes:
+        message: Text for people.
+        code: Number from 400 to 599, which is also the HTTP status, or a text such as ``"E_CONN"``. Others
+            are for this node only: from another one they arrive as 500.
+        type: Stable text for programs, or None.
+        data: Anything that can be serialised, or None.
+        retryable: Whether the caller may try again.
+        node_id: Node on which it was raised, or None for this one.
+        remote_stack: Stack of the node that raised it, for our log only.
+    """
+
+    message: str = ""
+    code: int | str = 500
+    type: str | None = None
+    data: Any = None
+    retryable: bool = False
+    node_id: str | None = None
+    remote_stack: str | None = None
+
+    def __init__(
+        self,
+        message: str = "",
+        code: int | str | None = None,
+        type: str | None = None,
+        data: Any = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = str(message)
+        if code is not None:
+            self.code = code
+        if type is not None:
+            self.type = type
+        self.data = data
+
+    def __str__(self) -> str:
+        return self.message
+
+    @property
+    def name(self) -> str:
+        """The class selector on the wire."""
+        return self.__class__.__name__
+
+
+class MoleculerRetryableError(MoleculerError):
+    """May be tried again."""
+
+    retryable = True
+
+
+class MoleculerServerError(MoleculerRetryableError):
+    """The server's fault."""
+
+
+class MoleculerClientError(MoleculerError):
+    """The caller's fault; trying again changes nothing."""
+
+    code = 400
+
+
+class BrokerDisconnectedError(MoleculerRetryableError):
+    """The line to the message broker is away and its buffer is full: nothing was sent."""
+
+    code = 502
+    type = "BAD_GATEWAY"
+
+    def __init__(self, message: str = "The broker's transporter is disconnected; the message was not sent.") -> None:
+        super().__init__(message)
+
+
+class _DataError:
+    """Marks the errors whose text Node makes of their data: there it must be an object (protocol section 8.3)."""
+
+
+def _where(node_id: str | None) -> str:
+    return f" on node '{node_id}'" if node_id else ""
+
+
+class _ActionError(_DataError, MoleculerError):
+    """About one action, perhaps on one node: the data is ``{"action", "nodeID"}``."""
+
+    _template: ClassVar[str]
+
+    def __init__(self, action: str | None = None, node_id: str | None = None, **more: Any) -> None:
+        data: dict[str, Any] = {"action": action}
+        if node_id is not None:
+            data["nodeID"] = node_id
+        data.update(more)
+        super().__init__(self._template.format(action=action, where=_where(node_id)), data=data)
+
+    @property
+    def action(self) -> str | None:
+        found = self.data.get("action") if isinstance(self.data, Mapping) else None
+        return found if isinstance(found, str) else None
+
+
+class ServiceNotFoundError(_ActionError, MoleculerRetryableError):
+    """Nobody offers the action (or service): surely not run."""
+
+    code = 404
+    type = "SERVICE_NOT_FOUND"
+    _template = "Service '{action}' is not found{where}."
+
+
+class ServiceNotAvailableError(_ActionError, MoleculerRetryableError):
+    """The action is known, but none that offers it can be asked now: surely not run."""
+
+    code = 404
+    type = "SERVICE_NOT_AVAILABLE"
+    _template = "Service '{action}' is not available{where}."
+
+
+class RequestTimeoutError(_ActionError, MoleculerRetryableError):
+    """The answer did not come in time. The action may still have run."""
+
+    code = 504
+    type = "REQUEST_TIMEOUT"
+    _template = "Request to '{action}' got no answer in time{where}."
+
+
+class RequestSkippedError(_ActionError):
+    """The deadline was over before the call was made: surely not run."""
+
+    code = 514
+    type = "REQUEST_SKIPPED"
+    _template = "Call of '{action}' was skipped: the time of its caller is used up{where}."
+
+
+class RequestRejectedError(_ActionError, MoleculerRetryableError):
+    """The node was lost with the call in flight (it may have run), or refused it while leaving."""
+
+    code = 503
+    type = "REQUEST_REJECTED"
+    _template = "Request to '{action}' was rejected{where}: the node is gone or leaving."
+
+
+class QueueIsFullError(_ActionError, MoleculerRetryableError):
+    """Too much is waiting already: surely not run."""
+
+    code = 429
+    type = "QUEUE_FULL"
+    _template = "Queue is full, '{action}' was not run{where}."
+
+
+class ValidationError(MoleculerClientError):
+    """Params do not fit the schema. `data` lists every fault: ``{"type", "message", "field", ...}``."""
+
+    code = 422
+    type = "VALIDATION_ERROR"
+
+    def __init__(
+        self, message: str = "Parameters validation error!", type: str | None = None, data: Any = None
+    ) -> None:
+        super().__init__(message, type=type, data=data)
+
+
+class MaxCallLevelError(_DataError, MoleculerError):
+    """Calls are nested too deep: most likely a circle."""
+
+    type = "MAX_CALL_LEVEL"
+
+    def __init__(self, node_id: str | None, level: int) -> None:
+        super().__init__(
+            f"Request level has reached the limit ({level}){_where(node_id)}.", data={"nodeID": node_id, "level": level}
+        )
+
+
+class _MessageDataError(MoleculerError):
+    def __init__(self, message: str = "", data: Any = None) -> None:
+        super().__init__(message, data=data)
+
+
+class ServiceSchemaError(_MessageDataError):
+    """A service is written wrong."""
+
+    type = "SERVICE_SCHEMA_ERROR"
+
+
+class BrokerOptionsError(_MessageDataError):
+    """The broker is set up wrong."""
+
+    type = "BROKER_OPTIONS_ERROR"
+
+
+class GracefulStopTimeoutError(_DataError, MoleculerError):
+    """A service did not stop within its time."""
+
+    type = "GRACEFUL_STOP_TIMEOUT"
+
+    def __init__(self, service: Any = None) -> None:
+        named = service.get("name") if isinstance(service, Mapping) else service
+        super().__init__(
+            f"Service '{named}' did not stop in time." if named else "The broker did not stop in time.",
+            data={"service": service},
+        )
+
+
+class ProtocolVersionMismatchError(_DataError, MoleculerError):
+    """A node speaks a protocol version that we do not."""
+
+    type = "PROTOCOL_VERSION_MISMATCH"
+
+    def __init__(self, node_id: str | None, actual: Any, received: Any) -> None:
+        super().__init__(
+            f"Protocol version of node '{node_id}' is '{received}', here it is '{actual}'.",
+            data={"nodeID": node_id, "actual": actual, "received": received},
+        )
+
+
+class InvalidPacketDataError(_DataError, MoleculerError):
+    """A packet does not hold what its type asks for."""
+
+    type = "INVALID_PACKET_DATA"
+
+    def __init__(self, data: Any = None) -> None:
+        super().__init__("Invalid packet.", data=data)
+
+
+class SerializationError(MoleculerError):
+    """A value has no wire form."""
+
+    type = "SERIALIZATION_ERROR"
+
+
+class PayloadTooLargeError(MoleculerError):
+    """The message is larger than what the message broker takes: not sent."""
+
+    code = 413
+    type = "PAYLOAD_TOO_LARGE"
+
+
+class TransporterError(MoleculerError):
+    """The line to the message broker cannot be had, and trying again would not help."""
+
+    type = "TRANSPORTER_ERROR"
+
+
+class RemoteError(MoleculerError):
+    """A node raised an error whose class has no twin here; `name` is what it called it."""
+
+    def __init__(
+        self,
+        name: str = "Error",
+        message: str = "",
+        code: int | str | None = None,
+        type: str | None = None,
+        data: Any = None,
+    ) -> None:
+        super().__init__(message, code, type, data)
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+
+# The gateway's: moleculer-web's classes, so that a service behind it may raise them and they arrive as themselves.
+
+
+class _TypeDataError(MoleculerError):
+    """Built from (type, data) with a fixed text, as moleculer-web's are."""
+
+    text: ClassVar[str]
+
+    def __init__(self, type: str | None = None, data: Any = None) -> None:
+        super().__init__(self.text, type=type, data=data)
+
+
+class BadRequestError(_TypeDataError):
+    code = 400
+    text = "Bad request"
+
+
+class UnAuthorizedError(_TypeDataError):
+    code = 401
+    type = "INVALID_TOKEN"
+    text = "Unauthorized"
+
+
+class ForbiddenError(_TypeDataError):
+    code = 403
+    text = "Forbidden"
+
+
+class NotFoundError(_TypeDataError):
+    code = 404
+    type = "NOT_FOUND"
+    text = "Not found"
+
+
+class MethodNotAllowedError(_TypeDataError):
+    """The path exists, but not for this method. `data` is ``{"allow": [...]}``."""
+
+    code = 405
+    type = "METHOD_NOT_ALLOWED"
+    text = "Method not allowed"
+
+
+class ServiceUnavailableError(_TypeDataError):
+    """An alias exists, but nobody serves its action now."""
+
+    code = 503
+    type = "SERVICE_UNAVAILABLE"
+    text = "Service unavailable"
+
+
+class UnsupportedMediaTypeError(_TypeDataError):
+    code = 415
+    type = "UNSUPPORTED_TYPE"
+    text = "Unsupported media type"
+
+
+class RateLimitExceeded(_TypeDataError, MoleculerClientError):
+    code = 429
+    type = "RATE_LIMIT_EXCEEDED"
+    text = "Rate limit exceeded"
+
+
+class PayloadTooLarge(MoleculerClientError):
+    code = 413
+    type = "PAYLOAD_TOO_LARGE"
+
+    def __init__(self, data: Any = None) -> None:
+        super().__init__("Payload too large", data=data)
+
+
+class InvalidRequestBodyError(MoleculerError):
+    code = 400
+    type = "INVALID_REQUEST_BODY"
+
+    def __init__(self, message: str = "Invalid request body", type: str | None = None, data: Any = None) -> None:
+        super().__init__(message, type=type, data=data)
+
+
+class InvalidResponseTypeError(MoleculerError):
+    type = "INVALID_RESPONSE_TYPE"
+
+    def __init__(self, data_type: str = "") -> None:
+        super().__init__(f"Invalid response format: {data_type}", data={"dataType": data_type})
+
+
+_GENERIC = (MoleculerError, MoleculerRetryableError, MoleculerServerError, MoleculerClientError)
+_BY_NAME: dict[str, type[MoleculerError]] = {
+    value.__name__: value
+    for value in list(globals().values())
+    if isinstance(value, type)
+    and issubclass(value, MoleculerError)
+    and not value.__name__.startswith("_")
+    and value not in (RemoteError, BrokerDisconnectedError)  # Node sends the latter as a plain error, too.
+}
+
+
+def to_wire(error: BaseException, node_id: str, stack: str | None = None) -> dict[str, Any]:
+    """The `error` object of a RESPONSE (protocol section 8.2). Never raises.
+
+    `retryable` is always there, and `data` is an object for the data-driven classes, or a Node
+    caller would hang (section 8.3, last list). What is None is left out, as Node tells
+    `undefined` from `null`.
+    """
+    if not isinstance(error, MoleculerError):
+        return {
+            "name": type(error).__name__,
+            "message": _words(error),
+            "nodeID": node_id,
+            "code": 500,
+            "retryable": False,
+            **({"stack": stack} if stack else {}),
+        }
+    data = error.data
+    if isinstance(error, _DataError) and not isinstance(data, Mapping):
+        data = {}
+    wire: dict[str, Any] = {
+        "name": error.name,
+        "message": error.message,
+        "nodeID": error.node_id or node_id,
+        "code": error.code,
+        "type": error.type,
+        "retryable": error.retryable,
+        "stack": stack or error.remote_stack,
+        "data": data,
+    }
+    return {key: value for key, value in wire.items() if value is not None}
+
+
+def from_wire(wire: object, sender: str) -> MoleculerError:
+    """Rebuild the error of a RESPONSE. Never raises, whatever a peer sent.
+
+    A name with a class here gives that class; any other gives `RemoteError` under that name. A
+    number outside 400 to 599 as code becomes 500 (reliability reference, section 5.4).
+    """
+    told = wire if isinstance(wire, Mapping) else {}
+    name, message = _optional_text(told.get("name")), _optional_text(told.get("message"))
+    if name is None and message is None:
+        message = "remote error without detail"
+    error = _rebuild(
+        name or "Error", message, _code(told.get("code")), _optional_text(told.get("type")), told.get("data")
+    )
+    retryable = told.get("retryable")
+    if isinstance(retryable, bool):
+        error.retryable = retryable
+    error.node_id = _optional_text(told.get("nodeID")) or sender
+    error.remote_stack = _optional_text(told.get("stack"))
+    return error
+
+
+def _rebuild(name: str, message: str | None, code: int | str | None, type_: str | None, data: Any) -> MoleculerError:
+    cls = _BY_NAME.get(name)
+    if cls is None:
+        return RemoteError(name, message or "", code, type_, data)
+    if issubclass(cls, _DataError):
+        data = dict(data) if isinstance(data, Mapping) else {}
+    # Past the constructors: each has its own, and none of them was made for what a stranger sends. The
+    # sender's words are kept, as they may say more than the text that Node would make of the data anew.
+    error = cls.__new__(cls)
+    MoleculerError.__init__(error, _text_from(cls, data) if message is None else message, code, type_, data)
+    return error
+
+
+def _text_from(cls: type[MoleculerError], data: Any) -> str:
+    """The text of an error that came without one."""
+    if not issubclass(cls, _ActionError) or not isinstance(data.get("action"), str):
+        return f"{cls.__name__} without a message"
+    return cls._template.format(action=data["action"], where=_where(_optional_text(data.get("nodeID"))))
+
+
+def _words(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return f"{type(error).__name__} cannot tell what happened: its __str__ failed"
+
+
+def _optional_text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _code(value: object) -> int | str | None:
+    """A usable code, or None. Texts such as ``"E_CONN"`` are kept, as Node's system errors have them."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if isinstance(value, str):
+        return value
+    return int(value) if 400 <= value <= 599 and value == int(value) else 500

@@ -1,0 +1,232 @@
+"""LocalServices: the services of this node, from their marks to their endpoints, and their life."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from tautomer.context import Context
+from tautomer.definitions import ActionDef, EventDef, by_context, plain, takes_context
+from tautomer.delivery import Delivery, each_in_turn
+from tautomer.errors import GracefulStopTimeoutError, ServiceSchemaError
+from tautomer.middleware import Middleware, compose, notify
+from tautomer.ports import Handler
+from tautomer.protocol.packets import subscription_key
+from tautomer.registry.endpoints import Endpoint, EventEndpoint
+from tautomer.registry.registry import Registry, ServiceEntry
+from tautomer.service import Service, dependency_list
+
+if TYPE_CHECKING:
+    from tautomer.broker import Broker
+
+log = logging.getLogger("tautomer.services")
+
+
+class LocalServices:
+    """Creates, starts and stops the services of one node.
+
+    Attributes:
+        all: Every service taken in, in that order.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        registry: Registry,
+        middlewares: Sequence[Middleware],
+        ring: Sequence[Middleware],
+        delivery: Delivery,
+    ) -> None:
+        self._broker = broker
+        self._registry = registry
+        self._middlewares = middlewares
+        self._ring = ring
+        self._delivery = delivery
+        self._offered: dict[int, ServiceEntry] = {}
+        self._unborn: dict[int, list[Awaitable[None]]] = {}
+        self._begun: set[int] = set()
+        self.all: list[Service] = []
+
+    def create(self, given: Service | type[Service]) -> Service:
+        """Take in a service, and run its `created`.
+
+        Raises:
+            ServiceSchemaError: It is written wrong, or one of its name is here already.
+        """
+        if isinstance(given, type) and issubclass(given, Service):
+            service = given()
+        elif isinstance(given, Service):
+            service = given
+        else:
+            raise ServiceSchemaError(f"a service is a subclass of Service or an instance of one, not {given!r}")
+        service.attach(self._broker)
+        if any(known.full_name == service.full_name for known in self.all):
+            raise ServiceSchemaError(f"a service named '{service.full_name}' is on this node already")
+        service.action_defs(), service.event_defs()  # A fault in the marks is to be told here, where it was written.
+        waiting: list[Awaitable[None]] = []
+        for hook in service.hooks("created"):
+            told = hook()
+            if told is not None:
+                waiting.append(told)
+        self._unborn[id(service)] = waiting
+        self.all.append(service)
+        return service
+
+    async def finish_creation(self, service: Service) -> None:
+        """Await what `created` left to await, and tell the middlewares. Twice is harmless."""
+        waiting = self._unborn.pop(id(service), None)
+        if waiting is None:
+            return
+        await notify(self._middlewares, "service_creating", service)
+        for told in waiting:
+            await told
+        await notify(self._middlewares, "service_created", service)
+
+    async def start(self, service: Service) -> None:
+        """Wait for its dependencies, run `started`, and offer it."""
+        await self.finish_creation(service)
+        entry, actions, events = await self._compose(service)
+        await notify(self._middlewares, "service_starting", service)
+        dependencies = dependency_list(service.dependencies)
+        if dependencies:
+            wire = service.settings.get("$dependencyTimeout")
+            timeout = wire / 1000 if wire else self._broker.settings.dependency_timeout
+            await self._broker.wait_for_services(dependencies, timeout)
+        self._begun.add(id(service))
+        for hook in service.hooks("started"):
+            told = hook()
+            if told is not None:
+                await told
+        self._registry.register_local(entry, actions, events)
+        self._offered[id(service)] = entry
+        self._broker.services_changed()
+        await notify(self._middlewares, "service_started", service)
+        log.info("service started", extra={"service": service.full_name})
+
+    async def tell_stopping(self) -> None:
+        """Tell all that the node begins to stop: doors close."""
+        for service in reversed(self.all):
+            if id(service) in self._begun:
+                await self._bounded(service, "stopping")
+
+    async def stop(self, service: Service) -> None:
+        """Withdraw it, and run `stopped` if `started` was begun.
+
+        A failure or a hang is logged; it never holds up the others.
+        """
+        if id(service) not in self._begun:
+            return
+        self._begun.discard(id(service))
+        entry = self._offered.pop(id(service), None)
+        await notify(self._middlewares, "service_stopping", service, backwards=True)
+        if entry is not None:
+            self._registry.unregister_local(entry)
+            self._broker.services_changed()
+        await self._bounded(service, "stopped")
+        await notify(self._middlewares, "service_stopped", service, backwards=True)
+        log.info("service stopped", extra={"service": service.full_name})
+
+    def forget(self, service: Service) -> None:
+        """It is no longer one of this node's."""
+        self.all.remove(service)
+        for unborn in self._unborn.pop(id(service), ()):
+            if isinstance(unborn, Coroutine):
+                unborn.close()
+
+    async def _bounded(self, service: Service, kind: str) -> None:
+        wire = service.settings.get("$shutdownTimeout")
+        limit = wire / 1000 if wire else self._broker.settings.shutdown_timeout
+        try:
+            async with asyncio.timeout(limit):
+                for hook in service.hooks(kind):
+                    told = hook()
+                    if told is not None:
+                        await told
+        except TimeoutError:
+            error = GracefulStopTimeoutError({"name": service.full_name})
+            log.error(error.message, extra={"hook": kind, "seconds": limit})
+        except Exception:
+            log.exception("service failed to stop", extra={"service": service.full_name, "hook": kind})
+
+    # --- from marks to endpoints ---
+
+    async def _compose(self, service: Service) -> tuple[ServiceEntry, list[Endpoint], list[EventEndpoint]]:
+        entry = ServiceEntry(
+            self._registry.local_node.id,
+            True,
+            service.name,
+            service.version,
+            service.full_name,
+            service.public_settings(),
+            plain(service.metadata),
+        )
+        own = SimpleNamespace()
+        actions = []
+        for definition in service.action_defs():
+            endpoint = await self._action(service, entry, definition)
+            setattr(own, definition.name, _direct(self._broker, endpoint))
+            # A private action has no name in the mesh: it is reached through `service.actions` only.
+            if definition.visibility != "private":
+                entry.actions[endpoint.name] = endpoint.entry
+                actions.append(endpoint)
+        service.actions = own
+        events = [await self._event(service, entry, definition) for definition in service.event_defs()]
+        return entry, actions, events
+
+    async def _action(self, service: Service, entry: ServiceEntry, definition: ActionDef) -> Endpoint:
+        full_name = service.action_name(definition.name)
+        wire = definition.wire(full_name, _wire_schema(definition.params))
+        handler = by_context(definition.method)
+        endpoint = Endpoint(full_name, entry.node_id, True, entry, wire, handler, definition)
+        endpoint.handler = await compose(self._ring, "local_action", handler, endpoint)
+        return endpoint
+
+    async def _event(self, service: Service, entry: ServiceEntry, definition: EventDef) -> EventEndpoint:
+        wire = definition.wire(_wire_schema(definition.params))
+        entry.events[subscription_key(entry.events, definition.name, definition.group)] = wire
+        group = definition.group or service.name
+        endpoint = EventEndpoint(
+            definition.name, entry.node_id, True, entry, wire, _never, group, params=definition.params
+        )
+
+        def failed(ctx: Context[Any], error: BaseException) -> None:
+            self._delivery.report(endpoint, ctx, error)
+
+        handler: Handler = each_in_turn(tuple(by_context(method) for method in definition.methods), failed)
+        endpoint.handler = await compose(self._ring, "local_event", handler, endpoint)
+        only = definition.methods[0]
+        if endpoint.handler is handler and len(definition.methods) == 1 and not asyncio.iscoroutinefunction(only):
+            endpoint.plain = _plain(only)
+        return endpoint
+
+
+def _wire_schema(schema: object) -> Any:
+    """What INFO tells of a schema, or None where there is none."""
+    if schema is None:
+        return None
+    from tautomer.validation import wire_schema
+
+    return wire_schema(schema)
+
+
+def _plain(method: Callable[..., Any]) -> Callable[[Any], Any]:
+    return method if takes_context(method) else lambda _ctx: method()
+
+
+def _direct(broker: Broker, endpoint: Endpoint) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """``service.actions.name(params)``: with the middlewares, past registry and balancer (protocol section 6.2)."""
+
+    def call(params: Any = None, *, meta: Mapping[str, Any] | None = None) -> Coroutine[Any, Any, Any]:
+        ctx: Context[Any] = Context(broker, {} if params is None else params, endpoint)
+        if meta:
+            ctx.meta = dict(meta)
+        return endpoint.handler(ctx)
+
+    return call
+
+
+def _never(_ctx: Any) -> Any:
+    raise AssertionError("a listener was told before its handler was composed")

@@ -1,0 +1,55 @@
+"""Timeout of local actions, where somebody set one (architecture §8)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from tautomer.context import Context
+from tautomer.errors import RequestTimeoutError
+from tautomer.middleware import Middleware
+from tautomer.ports import Handler
+from tautomer.registry.endpoints import Endpoint
+
+
+async def within(seconds: float, handler: Handler, ctx: Context[Any], endpoint: Endpoint) -> Any:
+    """Run the handler for so long at most, and cancel it then.
+
+    Raises:
+        RequestTimeoutError: It was not done in time.
+    """
+    ends = ctx.broker.clock() + seconds
+    if ctx.deadline is None or ends < ctx.deadline:
+        ctx.deadline = ends
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            return await handler(ctx)
+    except TimeoutError as error:
+        if not limit.expired():
+            raise  # The handler's own.
+        raise RequestTimeoutError(endpoint.name, endpoint.node_id) from error
+
+
+class Timeout(Middleware):
+    """Limits local actions to the time in their mark, or else to the broker's, if one was set."""
+
+    def __init__(self, request_timeout: float | None) -> None:
+        self._request_timeout = request_timeout
+
+    def local_action(self, next_handler: Handler, endpoint: Endpoint) -> Handler:
+        definition = endpoint.definition
+        own = None if definition is None else definition.timeout
+        seconds = self._request_timeout if own is None else own
+        if not seconds or endpoint.name.startswith("$"):
+            return next_handler
+        limit = seconds
+
+        async def timed(ctx: Context[Any]) -> Any:
+            # A call that was given a time of its own is held to that by whoever gave it: the
+            # caller's option, or the REQ of another node (protocol section 3.4).
+            if ctx.timeout is not None or ctx.node_id is not None:
+                return await next_handler(ctx)
+            return await within(limit, next_handler, ctx, endpoint)
+
+        return timed

@@ -1,0 +1,238 @@
+"""Record <-> bytes through any serializer. Refuses what does not fit, and never crashes."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
+
+import msgspec
+
+from tautomer.errors import SerializationError
+from tautomer.ports import Serializer
+from tautomer.protocol.packets import (
+    ID_CHARS_MAX,
+    READ_AS,
+    VERSIONS,
+    Event,
+    Packet,
+    ReceivedResponse,
+    Request,
+    Response,
+    WholeResponse,
+)
+from tautomer.protocol.topics import is_topic_part
+
+SENDERS_KEPT: Final = 10_000
+INFO_BYTES_MAX: Final = 1024 * 1024
+_BINARY: Final[frozenset[type]] = frozenset({bytes, bytearray, memoryview})
+_ANSWERS: Final = (Response, Event)
+
+
+class Refused(Exception):
+    """A packet that is dropped.
+
+    Attributes:
+        reason: One of ``undecodable``, ``version``, ``sender``, ``malformed``: the counter's name.
+        sender: Who sent it, as far as it can be told; fit to be part of a topic, or empty.
+        detail: What was wrong, for the log.
+        request_id: For a malformed REQ that can still be answered, its id.
+        version: The `ver` it carried, as far as it can be told.
+    """
+
+    def __init__(
+        self, reason: str, detail: str, sender: str = "", request_id: str | None = None, version: str = ""
+    ) -> None:
+        super().__init__(reason, detail, sender)
+        self.reason = reason
+        self.detail = detail
+        self.sender = sender
+        self.request_id = request_id
+        self.version = version
+
+
+class Codec:
+    """Encodes and decodes the packets of one node.
+
+    Attributes:
+        is_json: Whether the mesh speaks JSON.
+        keep_raw: Whether the `data` of answers is to stay undecoded. Off until somebody passes answers on
+            as they came: decoding all in one pass is cheaper for everybody else.
+    """
+
+    def __init__(self, serializer: Serializer) -> None:
+        self._serializer = serializer
+        self._encode = serializer.encode
+        self._decoders: dict[str, Callable[[bytes], Packet]] = {
+            command: serializer.decoder(record) for command, record in READ_AS.items()
+        }
+        self._loose: Callable[[bytes], dict[str, Any]] = serializer.decoder(dict[str, Any])
+        self._value: Callable[[bytes], Any] = serializer.decoder(object)
+        self._senders: set[str] = set()
+        # Passing JSON on undecoded to an HTTP client is only right when the mesh speaks JSON.
+        self.is_json = serializer.name == "JSON"
+        self.keep_raw = False
+        self._whole_response: Callable[[bytes], WholeResponse] = serializer.decoder(WholeResponse)
+
+    def encode(self, packet: Packet) -> bytes:
+        """Serialise a packet.
+
+        In JSON, bytes as the whole of `params` or `data` become Node's Buffer object; inside a larger
+        value they are base64 text.
+
+        Raises:
+            SerializationError: A value has no wire form.
+        """
+        if isinstance(packet, Request):
+            if type(packet.params) in _BINARY and self.is_json:
+                packet.params = _buffer(packet.params)
+        elif isinstance(packet, _ANSWERS) and type(packet.data) in _BINARY and self.is_json:
+            packet.data = _buffer(packet.data)
+        try:
+            return self._encode(packet)
+        except _UNFIT as error:
+            if isinstance(error, UnicodeEncodeError) and self.is_json:
+                return _escaped(packet)
+            raise SerializationError(f"A value has no wire form: {error}") from error
+
+    def decode(self, command: str, data: bytes) -> Packet:
+        """Read a packet of a known command.
+
+        Raises:
+            Refused: Nothing else, whatever the bytes are.
+        """
+        if command == "RES":
+            if not self.keep_raw:
+                try:
+                    return self._from_known(self._whole_response(data))
+                except (ValueError, RecursionError):
+                    pass  # The caller is to hear what is wrong with the answer, so the rest of the packet is read.
+            # The answer itself stays undecoded, so that nobody else would see what is wrong in its text.
+            if self.is_json and not data.isascii():
+                _check_utf8(data)
+        elif len(data) > INFO_BYTES_MAX and command == "INFO":
+            raise Refused("undecodable", f"an INFO of {len(data)} bytes, at most {INFO_BYTES_MAX} are read")
+        try:
+            packet = self._decoders[command](data)
+        except (ValueError, RecursionError) as error:
+            packet = self._second_try(command, data, error)
+        return self._from_known(packet)
+
+    def _from_known(self, packet: Packet) -> Packet:
+        if packet.sender not in self._senders or packet.ver not in VERSIONS:
+            _check_origin(packet.ver, packet.sender)
+            if len(self._senders) < SENDERS_KEPT:
+                self._senders.add(packet.sender)
+        return packet
+
+    def value(self, raw: msgspec.Raw) -> Any:
+        """Decode a value that was kept raw.
+
+        Raises:
+            SerializationError: It cannot be decoded.
+        """
+        try:
+            return self._value(raw)  # Raw is a buffer as bytes are, and spares a copy.
+        except (ValueError, RecursionError) as error:
+            try:
+                return _lenient(bytes(raw))
+            except (ValueError, RecursionError):
+                raise SerializationError(f"An answer cannot be decoded: {error}") from error
+
+    def _second_try(self, command: str, data: bytes, error: Exception) -> Packet:
+        """Lone surrogates are valid JSON to Node but not to msgspec; the standard library reads them."""
+        loose = self._loosely(data)
+        if loose is None:
+            raise Refused("undecodable", str(error)) from error
+        if isinstance(error, msgspec.ValidationError):
+            _refuse_malformed(command, loose, error)
+        if not self.is_json:
+            raise Refused("undecodable", str(error)) from error
+        answer = {"data": loose.pop("data")} if command == "RES" and "data" in loose else {}
+        try:
+            packet = msgspec.convert(loose, READ_AS[command])
+            if answer and isinstance(packet, ReceivedResponse):
+                packet.data = msgspec.Raw(json.dumps(answer["data"], allow_nan=False).encode())
+        except msgspec.ValidationError as malformed:
+            _refuse_malformed(command, loose, malformed)
+        except (ValueError, RecursionError) as unfit:
+            raise Refused("undecodable", str(unfit)) from unfit
+        return packet
+
+    def _loosely(self, data: bytes) -> dict[str, Any] | None:
+        """The packet as a plain object, or None if it cannot be read as one."""
+        try:
+            return self._loose(data)
+        except (ValueError, RecursionError):
+            if not self.is_json or b"\\u" not in data:
+                return None
+        try:
+            loose = _lenient(data)
+        except (ValueError, RecursionError):
+            return None
+        return loose if isinstance(loose, dict) else None
+
+
+_UNFIT: Final = (TypeError, ValueError, AttributeError, OverflowError, RecursionError, msgspec.MsgspecError)
+"""What encoding a user's value may raise: unknown types, broken records, integers without end, circles."""
+
+
+def _check_origin(version: object, sender: object) -> None:
+    """Who sent a packet, and in which version.
+
+    Raises:
+        Refused: One of them is of no use.
+    """
+    fit = isinstance(sender, str) and is_topic_part(sender)
+    if version not in VERSIONS:
+        told = version[:20] if isinstance(version, str) else ""
+        shown = repr(told) if isinstance(version, str) else f"of type {type(version).__name__}"
+        raise Refused("version", f"protocol version {shown}", str(sender) if fit else "", version=told)
+    if not fit:
+        shown = repr(sender[:80]) if isinstance(sender, str) else f"of type {type(sender).__name__}"
+        raise Refused("sender", f"sender {shown} cannot be part of a topic")
+
+
+def _refuse_malformed(command: str, loose: dict[str, Any], error: Exception) -> NoReturn:
+    """Wrong in form: a REQ that still says who asks, and under which id, can be told so."""
+    version, sender, request_id = loose.get("ver"), loose.get("sender"), loose.get("id")
+    _check_origin(version, sender)
+    usable = command == "REQ" and isinstance(request_id, str) and 0 < len(request_id) <= ID_CHARS_MAX
+    raise Refused("malformed", str(error), str(sender), request_id if usable else None, str(version)) from error
+
+
+def _check_utf8(data: bytes) -> None:
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        raise Refused("undecodable", "it is not UTF-8") from error
+
+
+def _buffer(data: bytes) -> dict[str, Any]:
+    return {"type": "Buffer", "data": list(data)}
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("Number out of range")
+    return number
+
+
+def _lenient(data: bytes) -> Any:
+    # Decoded here: given bytes, `json.loads` would take UTF-16, UTF-32 and broken UTF-8, too.
+    return json.loads(data.decode(), parse_constant=_no_constant, parse_float=_finite)
+
+
+def _escaped(packet: Packet) -> bytes:
+    """The way back for what only the second try can read: text with lone surrogates, as escapes."""
+    try:
+        plain = msgspec.to_builtins(packet, str_keys=True)
+        return json.dumps(plain, separators=(",", ":"), allow_nan=False).encode()
+    except _UNFIT as error:
+        raise SerializationError(f"A value has no wire form: {error}") from error

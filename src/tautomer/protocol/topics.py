@@ -1,0 +1,68 @@
+"""Topic names for a namespace, plain and balanced (protocol reference, section 2.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+BROADCAST_COMMANDS: Final = ("DISCOVER", "INFO", "DISCONNECT", "HEARTBEAT", "PING")
+TARGETED_COMMANDS: Final = ("EVENT", "REQ", "RES", "DISCOVER", "INFO", "PING", "PONG")
+
+NAME_CHARS_MAX: Final = 255
+TOPICS_KEPT: Final = 10_000
+_RESERVED = frozenset("*>")
+
+
+def is_topic_part(name: object) -> bool:
+    """Whether a node id may stand in a topic: 1 to 255 characters, no blank, control, ``*`` or ``>``.
+
+    Dots may part it, but nothing between two dots is no part of a NATS subject.
+    """
+    return (
+        isinstance(name, str)
+        and 0 < len(name) <= NAME_CHARS_MAX
+        and name.isprintable()
+        and _RESERVED.isdisjoint(name)
+        and " " not in name
+        and all(name.split("."))
+    )
+
+
+class Topics:
+    """Names the topics of one node in one namespace.
+
+    Attributes:
+        prefix: ``MOL``, or ``MOL-<namespace>``.
+        subscribed: Topic to command, for each topic that the node listens on.
+    """
+
+    __slots__ = ("node_id", "prefix", "subscribed")
+
+    def __init__(self, namespace: str, node_id: str) -> None:
+        self.prefix = f"MOL-{namespace}" if namespace else "MOL"
+        self.node_id = node_id
+        self.subscribed: dict[str, str] = {self.broadcast(command): command for command in BROADCAST_COMMANDS}
+        self.subscribed.update({self.targeted(command, node_id): command for command in TARGETED_COMMANDS})
+
+    def broadcast(self, command: str) -> str:
+        """Every node listens here."""
+        return f"{self.prefix}.{command}"
+
+    def targeted(self, command: str, node_id: str) -> str:
+        """One node listens here."""
+        return f"{self.prefix}.{command}.{node_id}"
+
+    def cached(self, command: str) -> Callable[[str], str]:
+        """`targeted` for one command, remembering the names it made."""
+        made: dict[str, str] = {}
+        head = f"{self.prefix}.{command}."
+
+        def topic(node_id: str) -> str:
+            found = made.get(node_id)
+            if found is None:
+                if len(made) >= TOPICS_KEPT:
+                    made.clear()
+                found = made[node_id] = head + node_id
+            return found
+
+        return topic

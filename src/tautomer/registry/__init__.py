@@ -1,0 +1,1 @@
+"""Who offers what: nodes, endpoints of actions, subscriptions to events."""

@@ -1,0 +1,99 @@
+"""run(*services): one process with a broker, from its start to the signal that ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from tautomer.broker import Broker
+from tautomer.settings import Settings
+
+if TYPE_CHECKING:
+    from tautomer.middleware import Middleware
+    from tautomer.service import Service
+
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+def run(
+    *services: Service | type[Service],
+    settings: Settings | None = None,
+    id: str | None = None,
+    middlewares: Sequence[Middleware | type[Middleware]] = (),
+) -> int:
+    """Run these services until SIGINT or SIGTERM, then stop cleanly. Returns the exit code, 0.
+
+    A signal during the start undoes the start. A second one ends the process at once, with
+    128 + its number: also one that waits for a thread which hangs. Without settings, logs go to standard error at INFO. Runs on uvloop where
+    that is installed.
+
+    Raises:
+        Whatever makes the start fail, with everything undone: a wrong setting or service
+        (`BrokerOptionsError`, `ServiceSchemaError`), refused credentials (`TransporterError`), a
+        taken port (`OSError`), what a service's own `started` raises.
+        RuntimeError: An event loop runs in this thread already.
+    """
+    if asyncio._get_running_loop() is not None:
+        raise RuntimeError("run() has an event loop of its own; inside another use `async with Broker(...)`")
+    chosen = settings if settings is not None else Settings(log_level="INFO")
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        stop = _StopSignals(loop, asyncio.current_task())
+        broker = Broker(id, settings=chosen, middlewares=middlewares)
+        try:
+            for service in services:
+                await broker.register(service)
+            await broker.start()
+            await stop.wait()
+        except asyncio.CancelledError:
+            if not stop.asked.is_set():
+                raise
+        finally:
+            if broker.started:  # A start that failed or was cut off has undone itself.
+                await broker.stop()
+            # The runner would do it too, but between here and there is a moment without a running loop,
+            # in which uvloop loses a signal: the one that is to end a process whose thread hangs.
+            await loop.shutdown_default_executor()
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(main())
+    return 0
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+class _StopSignals:
+    """SIGINT and SIGTERM from now on until the loop closes: the first asks to stop, the second ends the process.
+
+    Until `wait` is called, the first one cancels the task, since that is how a start is undone.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[None] | None) -> None:
+        self.asked = asyncio.Event()
+        self._starting = task
+        for number in STOP_SIGNALS:
+            try:
+                loop.add_signal_handler(number, self._on_signal, number)
+            except NotImplementedError:  # Windows' loops have no signal handlers of their own.
+                signal.signal(number, lambda got, _frame: loop.call_soon_threadsafe(self._on_signal, got))
+
+    def _on_signal(self, number: int) -> None:
+        if self.asked.is_set():
+            os._exit(128 + number)  # Whoever asks twice does not want to wait for clean-ups.
+        self.asked.set()
+        if self._starting is not None:
+            self._starting.cancel()
+
+    async def wait(self) -> None:
+        self._starting = None
+        await self.asked.wait()

@@ -1,0 +1,249 @@
+"""Serving: requests of other nodes, run concurrently, one task each; every one is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msgspec import UNSET
+
+from tautomer._tasks import CANCEL_WAIT, Sweep, TaskStarter
+from tautomer.context import Context
+from tautomer.errors import (
+    BrokerDisconnectedError,
+    MaxCallLevelError,
+    MoleculerError,
+    QueueIsFullError,
+    RequestRejectedError,
+    RequestTimeoutError,
+    ServiceNotAvailableError,
+    ServiceNotFoundError,
+    ValidationError,
+    to_wire,
+)
+from tautomer.host import Host
+from tautomer.protocol.packets import Packet, Request, Response, call_level, timeout_seconds
+from tautomer.protocol.topics import Topics
+from tautomer.registry.endpoints import Endpoint
+from tautomer.registry.registry import Registry
+
+log = logging.getLogger("tautomer.transit")
+
+Publish = Callable[[str, Packet, str], None]
+
+TEXTS = ("name", "message", "nodeID", "code", "type")
+
+
+class Serving:
+    """Runs what other nodes ask for.
+
+    Attributes:
+        refusing: While true, requests are answered as not run, and go elsewhere.
+        unsent: Answers that could not be sent, as the line was away.
+    """
+
+    def __init__(
+        self,
+        broker: Any,
+        host: Host,
+        registry: Registry,
+        topics: Topics,
+        publish: Publish,
+        timeout: float,
+        level_max: int,
+        in_flight_max: int,
+    ) -> None:
+        self._broker = broker
+        self._clock = host.clock
+        self._registry = registry
+        self._node_id = registry.local_node.id
+        self._answer_topic = topics.cached("RES")
+        self._publish = publish
+        self._timeout = timeout
+        self._level_max = level_max
+        self._in_flight_max = in_flight_max
+        self._start = TaskStarter().start
+        self._running: dict[Context[Any], asyncio.Task[Any]] = {}
+        self._sweep = Sweep(0.05, self._look)
+        self.refusing = False
+        self.unsent = 0
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    async def finish(self, grace: float) -> int:
+        """Wait for the requests that run. Returns how many are left after `grace` seconds."""
+        if self._running:
+            await asyncio.wait(self._running.values(), timeout=grace)
+        return len(self._running)
+
+    async def close(self) -> int:
+        """Cancel what still runs; each is answered as cut off. Returns how many there were."""
+        self.refusing = True
+        self._sweep.stop()
+        cut = list(self._running.values())
+        for task in cut:
+            task.cancel()
+        if cut:
+            _done, stuck = await asyncio.wait(cut, timeout=CANCEL_WAIT)
+            for name in sorted(task.get_name() for task in stuck):
+                log.error("action does not end though it was cancelled", extra={"action": name})
+        self._running.clear()
+        return len(cut)
+
+    def on_request(self, packet: Request) -> None:
+        """Run the action in a task of its own, or say why not."""
+        endpoints = self._registry.actions.get(packet.action)
+        endpoint = None if endpoints is None else endpoints.local
+        refusal = self._refusal(packet, endpoint)
+        if refusal is not None:
+            self.answer_error(packet, refusal, None)
+            return
+        level = packet.level
+        timeout = timeout_seconds(packet.timeout)
+        if timeout is None:
+            # The caller says nothing: then ours holds. A 0 means that it wants no end (protocol section 3.4).
+            timeout = endpoint.timeout or self._timeout  # type: ignore[union-attr]  # A missing one was refused.
+        headers = packet.headers
+        ctx: Context[Any] = Context(
+            self._broker,
+            packet.params,
+            endpoint,
+            None,
+            None,
+            None,
+            None,
+            level if type(level) is int and level >= 1 else call_level(level),
+            packet.meta,
+            self._clock() + timeout if timeout else None,
+            None,
+            packet.sender,
+            packet.id,
+            packet.request_id or packet.id,
+            packet.parent_id,
+            packet.caller,
+            None if headers is UNSET else headers,
+        )
+        ctx.tracing = packet.tracing
+        self._running[ctx] = self._start(self._serve(packet, ctx), packet.action)
+        if not self._sweep.running:
+            self._sweep.wake()
+
+    def _refusal(self, packet: Request, endpoint: Endpoint | None) -> MoleculerError | None:
+        """Why this request is not run, or None."""
+        # Visibility is enforced where the request arrives, whatever was offered (reliability reference, section 1).
+        if endpoint is None or endpoint.closed:
+            return ServiceNotFoundError(packet.action, self._node_id)
+        if self.refusing:
+            return ServiceNotAvailableError(packet.action, self._node_id)
+        if packet.stream:
+            return MoleculerError("streams are not supported by this node", 501, "STREAM_NOT_SUPPORTED")
+        if self._level_max and packet.level is not None and packet.level > self._level_max:
+            return MaxCallLevelError(self._node_id, self._level_max)
+        if len(self._running) >= self._in_flight_max:
+            return QueueIsFullError(packet.action, self._node_id, size=len(self._running), limit=self._in_flight_max)
+        return None
+
+    async def _serve(self, packet: Request, ctx: Context[Any]) -> None:
+        try:
+            self._answer(packet, ctx, await ctx.endpoint.handler(ctx))
+        except asyncio.CancelledError:
+            overdue = ctx.deadline is not None and self._clock() >= ctx.deadline
+            kind = RequestTimeoutError if overdue else RequestRejectedError
+            self.answer_error(packet, kind(packet.action, self._node_id), ctx)
+            raise
+        except BaseException as error:
+            # SystemExit in a handler, too, is an error of that call and not the end of the node.
+            self.answer_error(packet, error, ctx)
+        finally:
+            self._running.pop(ctx, None)
+
+    def _answer(self, packet: Request, ctx: Context[Any], result: Any) -> None:
+        version = packet.ver
+        response = Response(
+            packet.id,
+            ctx._meta or {},
+            UNSET if version == "4" else (ctx._response_headers or {}),
+            True,
+            result,
+            UNSET,
+            UNSET,
+            UNSET,
+            version,
+            self._node_id,
+        )
+        try:
+            self._publish("RES", response, self._answer_topic(packet.sender))
+        except BrokerDisconnectedError:
+            self.unsent += 1
+        except MoleculerError as error:
+            error.message = f"result of '{packet.action}' cannot be sent: {error.message}"
+            self.answer_error(packet, error, ctx)
+
+    def answer_error(self, packet: Request, error: BaseException, ctx: Context[Any] | None) -> None:
+        """Answer with an error. Whoever asked is told something, even where the error's data has no wire form."""
+        stack = None if isinstance(error, MoleculerError) else _stack(error)
+        if stack is not None:
+            log.error("action failed", exc_info=error, extra={"action": packet.action, "caller": packet.sender})
+        meta = {} if ctx is None else (ctx._meta or {})
+        headers: Any = None if ctx is None else (ctx._response_headers or {})
+        wire = to_wire(error, self._node_id, stack)
+        for told in (wire, _bare(wire)):
+            response = Response(
+                packet.id,
+                meta,
+                UNSET if packet.ver == "4" else headers,
+                False,
+                None,
+                told,
+                UNSET,
+                UNSET,
+                packet.ver,
+                self._node_id,
+            )
+            try:
+                self._publish("RES", response, self._answer_topic(packet.sender))
+                return
+            except BrokerDisconnectedError:
+                break
+            except Exception as reason:
+                # Too large, or without a wire form: at least its name and words are to arrive.
+                meta, headers, failure = {}, None if ctx is None else {}, reason
+        else:
+            log.error("answer not sent", exc_info=failure, extra={"action": packet.action, "caller": packet.sender})
+        self.unsent += 1
+
+    def answer_malformed(self, request_id: str, sender: str, version: str, detail: str) -> None:
+        """A REQ that is wrong in form, but says who asks: tell them."""
+        packet = Request(request_id, "?", ver=version, sender=sender)
+        fault = {"type": "malformed", "field": "", "message": detail}
+        self.answer_error(packet, ValidationError("Malformed request packet", data=[fault]), None)
+
+    def _look(self) -> bool:
+        """Cancel what is overdue: nobody waits for it any more (promise C4)."""
+        now = self._clock()
+        for ctx, task in list(self._running.items()):
+            if task.done():
+                del self._running[ctx]  # Cancelled before it began, so that it could not take itself out.
+            elif ctx.deadline is not None and ctx.deadline <= now and not task.cancelling():
+                task.cancel()  # Once: it may take its time over cleaning up.
+        return len(self._running) > 0
+
+
+def _stack(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error, limit=-8))[-4_000:]
+
+
+def _bare(wire: dict[str, Any]) -> dict[str, Any]:
+    """The same error without what may have no wire form or be too large. Data that is an object stays one (see `to_wire`)."""
+    code = wire.get("code")
+    return {
+        "message": "",
+        "code": code if isinstance(code, int) and 0 < code < 1_000 else 500,
+        **{key: wire[key][:1_000] for key in TEXTS if isinstance(wire.get(key), str)},
+        "retryable": wire.get("retryable") is True,
+        **({"data": {}} if isinstance(wire.get("data"), Mapping) else {}),
+    }

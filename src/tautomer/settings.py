@@ -1,0 +1,197 @@
+"""Settings of a broker: frozen records, checked when they are built.
+
+Seconds everywhere. None means "not set, ask the next layer"; 0 means "off" where the docstring
+says so. A name that does not exist is an error that tells the nearest one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, dataclass_transform
+
+from tautomer.errors import BrokerOptionsError
+
+if TYPE_CHECKING:
+    from tautomer.middleware import Middleware
+    from tautomer.ports import Serializer, Strategy, Transporter
+
+R = TypeVar("R")
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """A hint for a misspelt name: ``; did you mean 'x'?``, or the list of what there is."""
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    close = difflib.get_close_matches(snake, known, 1, 0.6)
+    return f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(sorted(known))}"
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def record(cls: type[R]) -> type[R]:
+    """A frozen dataclass whose constructor names the nearest setting for an unknown one."""
+    made = dataclass(frozen=True, slots=True, kw_only=True)(cls)
+    build = made.__init__
+    known = [f.name for f in dataclasses.fields(made)]  # type: ignore[arg-type]  # It was made one above.
+
+    @wraps(build)
+    def init(self: R, *args: Any, **values: Any) -> None:
+        unknown = [name for name in values if name not in known]
+        if unknown:
+            faults = [f"unknown setting '{name}'{nearest(name, known)}" for name in unknown]
+            raise BrokerOptionsError(f"{made.__name__}: " + "; ".join(faults), {"unknown": unknown})
+        build(self, *args, **values)
+
+    made.__init__ = init  # type: ignore[assignment]  # The wrapper keeps the signature.
+    return made
+
+
+def _at_least(owner: str, least: float, **values: float | None) -> None:
+    for name, value in values.items():
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise BrokerOptionsError(f"{owner}.{name} is a number, not {value!r}", {"setting": name})
+        if not value >= least:
+            raise BrokerOptionsError(f"{owner}.{name} is at least {least:g}, not {value!r}", {"setting": name})
+
+
+@record
+class RegistrySettings:
+    """How endpoints are chosen, and how much of others is taken in.
+
+    Attributes:
+        strategy: ``"RoundRobin"``, or what makes a strategy.
+        prefer_local: Take this node's own endpoint if there is one.
+        nodes_max: More nodes are refused.
+        services_max: Services one node may announce.
+        actions_max: Actions one node may announce.
+    """
+
+    strategy: str | Callable[[], Strategy] = "RoundRobin"
+    prefer_local: bool = True
+    nodes_max: int = 2_000
+    services_max: int = 500
+    actions_max: int = 5_000
+
+    def __post_init__(self) -> None:
+        _at_least("registry", 1, nodes_max=self.nodes_max, services_max=self.services_max, actions_max=self.actions_max)
+
+
+@record
+class TransitSettings:
+    """The traffic with other nodes.
+
+    Attributes:
+        pending_max: Calls that may wait for answers; more fail with `QueueIsFullError`.
+        in_flight_max: Requests of other nodes run at once; more are refused, retryable.
+        connect_wait: Seconds that `start` waits for the message broker before it goes on alone.
+        settle: Seconds to wait at most for the other nodes' INFOs at start.
+        settle_quiet: Seconds without a new INFO after which the wait ends early.
+        announce_delay: Seconds by which the INFO about changed services is held back, to send one for many.
+        stop_delay: Seconds between withdrawing the services and refusing requests.
+    """
+
+    pending_max: int = 10_000
+    in_flight_max: int = 1_000
+    connect_wait: float = 3.0
+    settle: float = 0.5
+    settle_quiet: float = 0.15
+    announce_delay: float = 0.05
+    stop_delay: float = 0.1
+
+    def __post_init__(self) -> None:
+        _at_least("transit", 1, pending_max=self.pending_max, in_flight_max=self.in_flight_max)
+        _at_least(
+            "transit",
+            0,
+            connect_wait=self.connect_wait,
+            settle=self.settle,
+            settle_quiet=self.settle_quiet,
+            announce_delay=self.announce_delay,
+            stop_delay=self.stop_delay,
+        )
+
+
+@record
+class Settings:
+    """Everything a broker can be told.
+
+    Attributes:
+        namespace: Nodes of different namespaces do not see each other. Part of every topic.
+        transporter: URL such as ``"nats://localhost:4222"`` or ``"memory://"``, a transporter, or
+            None for a node that is alone.
+        serializer: ``"JSON"``, or a serializer.
+        protocol: ``"auto"`` speaks with Moleculer 0.14 and 0.15 at once; ``"4"`` or ``"5"`` only one of them.
+        request_timeout: Seconds a call may take. Not set: 30 for calls that leave the node, none
+            for local ones. Set: for all calls. 0: none.
+        max_call_level: Depth of nested calls; 0 for no limit.
+        heartbeat_interval: Seconds between signs of life. Node's peers give up after 30.
+        heartbeat_timeout: Seconds of silence after which a node counts as lost.
+        shutdown_timeout: Seconds that running calls, and then each service, may take at stop.
+        dependency_timeout: Seconds a service waits for its dependencies; 0 for no end.
+        log_level: Name of the level for all of tautomer's loggers, or None to leave logging alone.
+        log_format: ``"PLAIN"`` or ``"JSON"``.
+        metadata: Told to other nodes in INFO.
+        middlewares: The first is the outermost.
+        internal_services: Whether the `$node` service is offered.
+        registry: How endpoints are chosen.
+        transit: The traffic with other nodes.
+    """
+
+    namespace: str = ""
+    transporter: str | Transporter | None = None
+    serializer: str | Serializer | None = None
+    protocol: Literal["auto", "4", "5"] = "auto"
+    request_timeout: float | None = None
+    max_call_level: int = 100
+    heartbeat_interval: float = 5.0
+    heartbeat_timeout: float = 30.0
+    shutdown_timeout: float = 10.0
+    dependency_timeout: float = 0.0
+    log_level: str | None = None
+    log_format: Literal["PLAIN", "JSON"] = "PLAIN"
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    middlewares: Sequence[Middleware | type[Middleware]] = ()
+    internal_services: bool = True
+    registry: RegistrySettings = field(default_factory=RegistrySettings)
+    transit: TransitSettings = field(default_factory=TransitSettings)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.namespace, str):
+            raise BrokerOptionsError(f"namespace is a text, not {self.namespace!r}")
+        if self.protocol not in ("auto", "4", "5"):
+            raise BrokerOptionsError(f"protocol is 'auto', '4' or '5', not {self.protocol!r}")
+        if self.log_format not in ("PLAIN", "JSON"):
+            raise BrokerOptionsError(f"log_format is 'PLAIN' or 'JSON', not {self.log_format!r}")
+        for name, kind in (("registry", RegistrySettings), ("transit", TransitSettings)):
+            if not isinstance(getattr(self, name), kind):
+                raise BrokerOptionsError(f"{name} is a {kind.__name__}, not {getattr(self, name)!r}", {"setting": name})
+        if not isinstance(self.metadata, Mapping):
+            raise BrokerOptionsError(f"metadata is a dict, not {self.metadata!r}", {"setting": "metadata"})
+        if not isinstance(self.middlewares, list | tuple):
+            raise BrokerOptionsError(f"middlewares is a list, not {self.middlewares!r}", {"setting": "middlewares"})
+        _at_least(
+            "Settings",
+            0,
+            request_timeout=self.request_timeout,
+            max_call_level=self.max_call_level,
+            shutdown_timeout=self.shutdown_timeout,
+            dependency_timeout=self.dependency_timeout,
+        )
+        _at_least(
+            "Settings", 0.01, heartbeat_interval=self.heartbeat_interval, heartbeat_timeout=self.heartbeat_timeout
+        )
+        if self.heartbeat_timeout <= self.heartbeat_interval:
+            raise BrokerOptionsError(
+                f"heartbeat_timeout ({self.heartbeat_timeout:g} s) must be over heartbeat_interval "
+                f"({self.heartbeat_interval:g} s), or every node looks dead between two beats"
+            )
+
+    @classmethod
+    def moleculer(cls, **values: Any) -> Settings:
+        """Settings with Node's defaults where ours leave them (reliability reference, section 7)."""
+        return cls(**{"request_timeout": 0.0, "max_call_level": 0, "heartbeat_interval": 10.0, **values})

@@ -1,0 +1,481 @@
+"""Transit: packets in -> handlers, calls out -> packets. The transporter's `Link`.
+
+Every `await` here asks: who cancels me, who owns this task, what if the node is gone when I return?
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from msgspec import UNSET, Raw
+
+from tautomer._tasks import Sweep
+from tautomer.context import Context, RawResult
+from tautomer.errors import (
+    MoleculerError,
+    QueueIsFullError,
+    RequestRejectedError,
+    RequestTimeoutError,
+    SerializationError,
+    ServiceNotAvailableError,
+    from_wire,
+)
+from tautomer.host import Host
+from tautomer.middleware import Middleware, compose_verb
+from tautomer.ports import Transporter
+from tautomer.presence import Presence
+from tautomer.protocol.codec import Codec, Refused
+from tautomer.protocol.packets import VERSIONS, Event, Packet, Ping, Pong, ReceivedResponse, Request, timeout_ms
+from tautomer.protocol.pending import Pending, PendingRequests
+from tautomer.protocol.topics import Topics
+from tautomer.registry.endpoints import Endpoint
+from tautomer.registry.nodes import Node
+from tautomer.registry.registry import Registry
+from tautomer.serving import Serving
+from tautomer.settings import Settings
+
+log = logging.getLogger("tautomer.transit")
+
+SWEEP = 0.05
+"""Seconds between two looks at the deadlines: the grain of every timeout between nodes."""
+
+DEFAULT_TIMEOUT = 30.0
+"""Seconds for calls between nodes when nobody said otherwise (architecture §15.12)."""
+
+Waiter = tuple["asyncio.Future[Any]", Context[Any]]
+
+
+class Transit:
+    """The traffic of one node with the others.
+
+    Attributes:
+        presence: Who is there.
+        serving: The requests of other nodes that run here.
+        dropped: Packets dropped, by reason: ``undecodable``, ``version``, ``sender``, ``malformed``, ``orphan`` (an
+            answer that nobody waits for), ``info`` (refused whole), ``nodes`` (no place for one more), ``unsent``.
+        received: What the transporter calls for each message.
+        is_ready: Set once the mesh is known.
+    """
+
+    def __init__(
+        self,
+        broker: Any,
+        host: Host,
+        settings: Settings,
+        registry: Registry,
+        transporter: Transporter,
+        codec: Codec,
+        middlewares: Sequence[Middleware],
+        hear: Callable[[Event, bool], None],
+    ) -> None:
+        self._broker = broker
+        self._host = host
+        self._clock = host.clock
+        self._new_id = host.new_id
+        self._transporter = transporter
+        self.transporter_name = transporter.name
+        self._codec = codec
+        self._hear = hear
+        self._node_id = registry.local_node.id
+        self._topics = topics = Topics(settings.namespace, self._node_id)
+        self._request_topic = topics.cached("REQ")
+        self._event_topic = topics.cached("EVENT")
+        self._commands = topics.subscribed
+        self._versions = VERSIONS if settings.protocol == "auto" else (settings.protocol,)
+        self._timeout = DEFAULT_TIMEOUT if settings.request_timeout is None else settings.request_timeout
+        self._pending: PendingRequests[Waiter] = PendingRequests(settings.transit.pending_max)
+        self._sweep = Sweep(SWEEP, self._look)
+        self._pings: dict[tuple[str, str], asyncio.Future[dict[str, Any]]] = {}
+        self._tokens: dict[str, str] = {}
+        self._free_tokens: list[str] = []
+        self._tokens_made = 0
+        self._warned: dict[tuple[str, str], float] = {}
+        self._refusing = False
+        self.dropped: dict[str, int] = {}
+        # What no middleware wraps is the plain method: nothing is asked for each packet.
+        self._send = compose_verb(middlewares, "transporter_send", transporter.send)
+        self._publish = compose_verb(middlewares, "transit_publish", self._encode_and_send)
+        self._handle = compose_verb(middlewares, "transit_received", self._dispatch)
+        # What was encrypted last is to be decrypted first: the receiving side folds the other way round.
+        received = compose_verb(middlewares[::-1], "transporter_receive", self._decode_and_handle)
+        self.received = received if received == self._decode_and_handle else self._guarded(received)
+        self._may_pass_raw = codec.is_json and self._handle == self._dispatch
+        self.presence = Presence(host, settings, registry, self, self, self._versions)
+        self._peers = self.presence.membership.peers
+        self.serving = Serving(
+            broker,
+            host,
+            registry,
+            topics,
+            self._publish,
+            self._timeout,
+            settings.max_call_level,
+            settings.transit.in_flight_max,
+        )
+        self._handlers: dict[str, Callable[[Any], None]] = {
+            "REQ": self.serving.on_request,
+            "RES": self._on_response,
+            "EVENT": self._on_event,
+            "INFO": self.presence.on_info,
+            "DISCOVER": self.presence.on_discover,
+            "DISCONNECT": self.presence.on_disconnect,
+            "HEARTBEAT": self.presence.on_heartbeat,
+            "PING": self._on_ping,
+            "PONG": self._on_pong,
+        }
+        self.is_ready = asyncio.Event()
+
+    # --- life ---
+
+    async def connect(self) -> None:
+        """Get the line, listen, find the others.
+
+        Raises:
+            TransporterError: The line cannot be had, and trying again would not help.
+        """
+        self._loop = asyncio.get_running_loop()
+        await self._transporter.connect(self)
+        await self._transporter.subscribe(tuple(self._commands))
+        await self.presence.join()
+        self.is_ready.set()
+        self.announce_local("$transporter.connected", {"wasReconnect": False})
+
+    @property
+    def connected(self) -> bool:
+        return self.is_ready.is_set() and self._transporter.connected
+
+    def refuse(self) -> None:
+        """Run no more requests and events: requests are answered as not run, and go elsewhere."""
+        self._refusing = self.serving.refusing = True
+
+    async def close(self) -> None:
+        """Say goodbye and hang up; what still runs is cancelled, what still waits fails."""
+        cut = await self.serving.close()
+        if cut:
+            log.warning("requests cut off at stop", extra={"count": cut})
+        await self.presence.close(say_goodbye=self._transporter.connected)
+        await self._transporter.close()
+        self._sweep.stop()
+        for pending in self._pending.take_all():
+            self._fail(pending, RequestRejectedError(pending.action, pending.node_id))
+        self.announce_local("$transporter.disconnected", {"graceFul": True})
+
+    def statistics(self) -> dict[str, Any]:
+        """Sizes of all tables, and counters."""
+        return {
+            "pending": len(self._pending),
+            "in_flight": len(self.serving),
+            "orphans": self._pending.orphans,
+            "dropped": dict(self.dropped),
+            "unsent": self.serving.unsent,
+        }
+
+    # --- calls out ---
+
+    async def request(self, ctx: Context[Any], endpoint: Endpoint) -> Any:
+        """Run an action at another node: the innermost handler of every remote endpoint.
+
+        Raises:
+            QueueIsFullError: Too many calls wait for answers: not sent.
+            BrokerDisconnectedError: The line is away and its buffer full: not sent.
+            PayloadTooLargeError: The message is over what the broker takes: not sent.
+            SerializationError: The params have no wire form: not sent.
+            RequestTimeoutError: No answer in time: outcome unknown.
+            RequestRejectedError: The node was lost: outcome unknown.
+            MoleculerError: What the action raised.
+        """
+        if ctx.raw and self._may_pass_raw:
+            self._codec.keep_raw = True
+        table = self._pending
+        if len(table.by_id) >= table.limit:
+            raise QueueIsFullError(endpoint.name, endpoint.node_id, size=len(table), limit=table.limit)
+        now = self._clock()
+        timeout = ctx.timeout
+        if timeout is None:
+            timeout = endpoint.timeout or self._timeout
+        deadline = ctx.deadline
+        # A nested call never has more time than its parent has left (promise C4).
+        if timeout and (deadline is None or now + timeout < deadline):
+            deadline = now + timeout
+        # What follows reads the context's fields, not its properties: this is one of the four hot paths.
+        node_id, request_id, parent = endpoint.node_id, ctx._id, ctx.parent
+        if request_id is None:
+            request_id = ctx._id = self._new_id()
+        peer = self._peers.get(node_id)
+        version = peer.version if peer is not None and peer.version else self._versions[-1]
+        packet = Request(
+            request_id,
+            endpoint.name,
+            ctx.params,
+            ctx._meta or {},
+            UNSET if version == "4" else (ctx._headers or {}),
+            timeout_ms(None if deadline is None else deadline - now),
+            ctx.level,
+            ctx.tracing,
+            ctx._parent_id if parent is None else parent.id,
+            ctx._request_id or request_id if parent is None else ctx.request_id,
+            ctx._caller if parent is None else ctx.caller,
+            False,
+            UNSET,
+            version,
+            self._node_id,
+        )
+        future: asyncio.Future[Any] = self._loop.create_future()
+        token = self._free_tokens.pop() if self._free_tokens else self._new_token()
+        self._tokens[token] = request_id
+        table.by_id[request_id] = Pending(endpoint.name, node_id, deadline, (future, ctx), token)
+        try:
+            self._publish("REQ", packet, self._request_topic(node_id), token)
+            if deadline is not None and not self._sweep.running:
+                self._sweep.wake()
+            return await future
+        finally:
+            # Cancelled, or never sent: nothing of the call stays behind (promise C6).
+            table.by_id.pop(request_id, None)
+            self._tokens.pop(token, None)
+
+    def _new_token(self) -> str:
+        self._tokens_made += 1
+        return str(self._tokens_made)
+
+    async def ping(self, node_id: str, timeout: float) -> dict[str, Any] | None:
+        """Round trip to one node: ``{nodeID, elapsedTime, timeDiff}`` in ms, or None if it is silent."""
+        ping_id = self._host.new_id()
+        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._pings[node_id, ping_id] = future
+        try:
+            version = self.presence.membership.version_of(node_id)
+            self.send("PING", Ping(time=self._host.wall_ms(), id=ping_id), node_id, version)
+            async with asyncio.timeout(timeout):
+                return await future
+        except TimeoutError:
+            return None
+        finally:
+            self._pings.pop((node_id, ping_id), None)
+
+    def send_event(
+        self, ctx: Context[Any], node_id: str, event: str, groups: Sequence[str] | None, broadcast: bool
+    ) -> None:
+        """Tell one node of an event.
+
+        Raises:
+            BrokerDisconnectedError, PayloadTooLargeError, SerializationError: Not sent.
+        """
+        peer = self._peers.get(node_id)
+        version = peer.version if peer is not None and peer.version else self._versions[-1]
+        packet = Event(
+            self._host.new_id(),
+            event,
+            ctx.params,
+            UNSET if groups is None else list(groups),
+            broadcast,
+            ctx._meta or {},
+            UNSET if version == "4" else (ctx._headers or {}),
+            ctx.level,
+            ctx.tracing,
+            ctx.parent_id,
+            ctx.request_id,
+            ctx.caller,
+            None,
+            version,
+            self._node_id,
+        )
+        self._publish("EVENT", packet, self._event_topic(node_id))
+
+    async def drain(self) -> None:
+        """Wait while the transporter's buffer is over its mark."""
+        await self._transporter.drain()
+
+    # --- sending, for presence and ourselves ---
+
+    def send(self, command: str, packet: Packet, node_id: str | None = None, version: str | None = None) -> None:
+        """Send a packet of the control plane: to one node, or to all. Never raises.
+
+        While the line is away nothing is kept: a stale heartbeat or INFO would only mislead, and
+        both are sent anew when it stands again.
+        """
+        if not self._transporter.connected:
+            return
+        if node_id is None:
+            topic = self._topics.broadcast(command)
+            versions = self.presence.speaking() if version is None else (version,)
+        else:
+            topic = self._topics.targeted(command, node_id)
+            versions = (version or self._versions[-1],)
+        packet.sender = self._node_id
+        for one in versions:
+            packet.ver = one
+            try:
+                self._publish(command, packet, topic)
+            except MoleculerError as error:
+                self.drop("unsent", command, f"{command} was not sent: {error}")
+
+    def _encode_and_send(self, command: str, packet: Packet, topic: str, token: str | None = None) -> None:
+        self._send(topic, self._codec.encode(packet), token)
+
+    # --- Link: what the transporter tells. None of these raises ---
+
+    def _guarded(self, received: Callable[[str, bytes], Any]) -> Callable[[str, bytes], None]:
+        """Bytes that a middleware cannot undo (not encrypted, cut off) are dropped as what cannot be decoded."""
+
+        def receive(topic: str, data: bytes) -> None:
+            try:
+                received(topic, data)
+            except Exception as error:
+                detail = f"a middleware cannot read it: {type(error).__name__}: {error}"
+                self.drop("undecodable", "", detail, self._commands.get(topic, ""))
+
+        return receive
+
+    def _decode_and_handle(self, topic: str, data: bytes) -> None:
+        command = self._commands.get(topic)
+        if command is None:
+            return
+        try:
+            packet = self._codec.decode(command, data)
+        except Refused as refused:
+            self._refused(command, refused)
+            return
+        try:
+            self._handle(command, packet)
+        except Exception:
+            # A packet must not end the reader (promise M4); what got here is a bug of ours or of a middleware.
+            log.exception("packet not handled", extra={"command": command, "sender": packet.sender})
+
+    def _dispatch(self, command: str, packet: Any) -> None:
+        if packet.ver not in self._versions:
+            self._refused(command, Refused("version", f"version {packet.ver}", packet.sender, version=packet.ver))
+        elif packet.sender == self._node_id and command not in ("REQ", "RES", "EVENT"):
+            if command == "INFO":
+                self.presence.on_own_info(packet)
+        else:
+            self._handlers[command](packet)
+
+    def undelivered(self, token: str) -> None:
+        """Nobody listens on the topic of this request: it surely did not run, and the node is gone."""
+        request_id = self._tokens.pop(token, None)
+        pending = None if request_id is None else self._pending.drop(request_id)
+        if pending is not None:
+            self._fail(pending, ServiceNotAvailableError(pending.action, pending.node_id))
+            self.presence.lost(pending.node_id, unexpected=True)
+
+    def up(self) -> None:
+        self.presence.return_()
+        self.announce_local("$transporter.connected", {"wasReconnect": True})
+
+    def down(self, reason: str) -> None:
+        self.announce_local("$transporter.disconnected", {"graceFul": False, "reason": reason})
+
+    # --- Watcher: what presence tells ---
+
+    def node_lost(self, node: Node, unexpected: bool) -> None:
+        for pending in self._pending.take_node(node.id):
+            self._fail(pending, RequestRejectedError(pending.action, pending.node_id))
+
+    def announce_local(self, event: str, payload: dict[str, Any]) -> None:
+        try:
+            self._broker.broadcast_local(event, payload)
+        except Exception:
+            # Only a middleware can fail here, and neither reading nor stopping may end with it.
+            log.exception("event not announced", extra={"event": event})
+
+    def drop(self, reason: str, sender: str, detail: str, command: str = "") -> None:
+        """Count a dropped packet; say so at most once a minute for each reason and sender."""
+        self.dropped[reason] = self.dropped.get(reason, 0) + 1
+        now = self._clock()
+        key = (reason, sender)
+        told_at = self._warned.get(key)
+        if told_at is not None and now - told_at < 60.0:
+            return
+        if len(self._warned) >= 1_000:
+            self._warned.clear()
+        self._warned[key] = now
+        log.warning(
+            "packet dropped",
+            extra={"reason": reason, "sender": sender, "command": command, "detail": detail[:200]},
+        )
+
+    # --- packets in ---
+
+    def _on_response(self, packet: ReceivedResponse) -> None:
+        pending = self._pending.take(packet.id, packet.sender)
+        if pending is None:
+            self.drop("orphan", packet.sender, f"nobody waits for an answer to '{packet.id}' from there", "RES")
+            return
+        # Only the token of an answered request is used again: for any other, a late "nobody listens"
+        # may still come, and would be taken for the next request's.
+        token = pending.token
+        if token is not None and self._tokens.pop(token, None) is not None:
+            self._free_tokens.append(token)
+        future, ctx = pending.waiter
+        if future.done():
+            return
+        if packet.meta:
+            ctx.merge_meta(packet.meta)
+        if packet.headers:
+            ctx.response_headers.update(packet.headers)
+        data: object = packet.data
+        if not packet.success:
+            future.set_exception(from_wire(packet.error, packet.sender))
+        elif packet.stream:
+            future.set_exception(MoleculerError("streams are not supported by this node", 501, "STREAM_NOT_SUPPORTED"))
+        elif data is UNSET:
+            future.set_result(None)
+        elif not isinstance(data, Raw):
+            future.set_result(data)
+        elif ctx.raw and self._may_pass_raw:
+            future.set_result(RawResult(bytes(data)))
+        else:
+            try:
+                future.set_result(self._codec.value(data))
+            except SerializationError as error:
+                future.set_exception(error)
+
+    def _on_event(self, packet: Event) -> None:
+        if not self._refusing:
+            self._hear(packet, bool(packet.broadcast))
+
+    def _on_ping(self, packet: Ping) -> None:
+        self.send("PONG", Pong(time=packet.time, id=packet.id, arrived=self._host.wall_ms()), packet.sender, packet.ver)
+
+    def _on_pong(self, packet: Pong) -> None:
+        future = self._pings.get((packet.sender, packet.id)) if isinstance(packet.id, str) else None
+        sent, arrived = _stamp(packet.time), _stamp(packet.arrived)
+        if future is None or future.done() or sent is None or arrived is None:
+            return
+        now = self._host.wall_ms()
+        elapsed = now - sent
+        payload = {
+            "nodeID": packet.sender,
+            "elapsedTime": elapsed,
+            "timeDiff": round(now - arrived - elapsed / 2),
+        }
+        future.set_result(payload)
+        self.announce_local("$node.pong", {**payload, "id": packet.id})
+
+    # --- inside ---
+
+    def _look(self) -> bool:
+        """One look at all deadlines. Says whether anything still waits."""
+        now = self._host.clock()
+        for pending in self._pending.take_overdue(now):
+            self._fail(pending, RequestTimeoutError(pending.action, pending.node_id))
+        return len(self._pending) > 0
+
+    def _fail(self, pending: Pending[Waiter], error: MoleculerError) -> None:
+        future = pending.waiter[0]
+        if not future.done():
+            future.set_exception(error)
+
+    def _refused(self, command: str, refused: Refused) -> None:
+        self.drop(refused.reason, refused.sender, refused.detail, command)
+        if refused.request_id is not None and refused.version in self._versions:
+            self.serving.answer_malformed(refused.request_id, refused.sender, refused.version, refused.detail)
+
+
+def _stamp(value: object) -> int | float | None:
+    """A stamp that can be computed with, or None. An integer of any length may come."""
+    return value if isinstance(value, int | float) and abs(value) < 1e18 else None

@@ -1,0 +1,35 @@
+"""Transporters by URL. An adapter is imported when its scheme is used, so that its library may be missing."""
+
+from __future__ import annotations
+
+from tautomer.errors import BrokerOptionsError
+from tautomer.host import Host
+from tautomer.ports import Transporter
+
+__all__ = ["resolve"]
+
+KNOWN = ("memory://", "nats://", "tls://")
+
+
+def resolve(chosen: str | Transporter | None, host: Host) -> Transporter | None:
+    """The transporter for a URL, or the one given. None means a node that is alone.
+
+    Raises:
+        BrokerOptionsError: No adapter has that scheme.
+    """
+    if not isinstance(chosen, str):
+        return chosen
+    name = chosen.strip()
+    if not name:
+        return None
+    scheme = name.partition("://")[0].lower()
+    if scheme == "memory":
+        from tautomer.transporters.memory import MemoryTransporter
+
+        return MemoryTransporter(name if "://" in name else "memory://")
+    if scheme in ("nats", "tls"):
+        from tautomer.transporters.nats.adapter import NatsTransporter
+
+        return NatsTransporter(name if "://" in name else "nats://localhost:4222", host)
+    scheme = name.partition(":")[0]  # The rest of an address may hold a password (promise S5).
+    raise BrokerOptionsError(f"transporter '{scheme}' is not known; known: {', '.join(KNOWN)}", {"transporter": scheme})

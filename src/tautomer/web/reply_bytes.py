@@ -1,0 +1,121 @@
+"""Replies as bytes: status line, headers that may go out, framing."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from email.utils import formatdate
+from http import HTTPStatus
+from urllib.parse import quote
+
+from tautomer.web.message import Reply
+
+__all__ = ["BODILESS", "CLOSE", "KEEP_ALIVE", "ReplyBytes"]
+
+log = logging.getLogger("tautomer.web")
+
+CLOSE = "Connection: close\r\n"
+KEEP_ALIVE = "Connection: keep-alive\r\n"
+BODILESS = frozenset({204, 205, 304})
+
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_ASCII = "\t" + "".join(map(chr, range(0x20, 0x7F)))
+# Framing and the connection are the server's own business (RFC 9110 section 7.6.1), and so is the date.
+_OURS = frozenset(
+    {
+        "connection",
+        "content-length",
+        "date",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+_NAMES_MAX = 512
+
+
+class ReplyBytes:
+    """Writes replies for one server; keeps what is the same in many of them.
+
+    Args:
+        wall_ms: Milliseconds since 1970, for the ``Date`` header.
+    """
+
+    __slots__ = ("_date", "_names", "_starts", "_wall_ms")
+
+    def __init__(self, wall_ms: Callable[[], int]) -> None:
+        self._wall_ms = wall_ms
+        # "Name: " for names that may go out.
+        self._names: dict[str, str] = {}
+        self._starts: dict[int, str] = {}
+        self._date = ""
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take the time for the ``Date`` header. To be called about once a second."""
+        date = f"Date: {formatdate(self._wall_ms() / 1000, usegmt=True)}\r\n"
+        if date != self._date:
+            self._date = date
+            self._starts.clear()
+
+    def whole(self, reply: Reply, body: bytes, connection: str, head_only: bool = False) -> bytes:
+        """A reply whose body is known, as one piece. `connection` is `CLOSE`, `KEEP_ALIVE` or empty."""
+        status = reply.status
+        start = self._starts.get(status)
+        if start is None or reply.reason is not None:
+            start = self._start(status, reply.reason)
+        for name, value in reply.headers:
+            prefix = self._names.get(name)
+            if prefix is None or not (value.isascii() and value.isprintable()):
+                start += self._field(name, value)
+            else:
+                start += f"{prefix}{value}\r\n"
+        if status in BODILESS:
+            # RFC 9110 sections 8.6, 15.3.6 and 15.4.5: only 205 says that its length is 0.
+            framing = "Content-Length: 0\r\n\r\n" if status == 205 else "\r\n"
+            return f"{start}{connection}{framing}".encode("ascii")
+        head = f"{start}{connection}Content-Length: {len(body)}\r\n\r\n".encode("ascii")
+        return head if head_only else head + body
+
+    def stream_head(self, reply: Reply, connection: str, *, chunked: bool) -> bytes:
+        """The head of a reply whose body follows in pieces."""
+        start = self._start(reply.status, reply.reason)
+        fields = "".join([self._field(name, value) for name, value in reply.headers])
+        framing = "Transfer-Encoding: chunked\r\n\r\n" if chunked else "\r\n"
+        return f"{start}{fields}{connection}{framing}".encode("ascii")
+
+    def _start(self, status: int, reason: str | None) -> str:
+        if not 200 <= status <= 599:
+            raise ValueError(f"a reply's status is 200 to 599, not {status!r}")
+        if reason is not None and reason.isascii() and reason.isprintable():
+            return f"HTTP/1.1 {status} {reason}\r\n{self._date}"
+        start = f"HTTP/1.1 {status} {_PHRASES.get(status, '')}\r\n{self._date}"
+        self._starts[status] = start
+        return start
+
+    def _field(self, name: str, value: str) -> str:
+        """One header line, or nothing if it must not go out."""
+        prefix = self._names.get(name) or self._admit(name)
+        if _CONTROL.search(value):
+            log.warning("reply header dropped: its value holds a control character", extra={"header": name})
+            return ""
+        # As moleculer-web does; a header has no charset of its own.
+        return f"{prefix}{quote(value, safe=_ASCII, errors='replace')}\r\n" if prefix else ""
+
+    def _admit(self, name: str) -> str:
+        if not _TOKEN.fullmatch(name):
+            log.warning("reply header dropped: its name is no token", extra={"header": ascii(name)[:80]})
+            return ""
+        if name.lower() in _OURS:
+            if name.lower() != "date":
+                log.warning("reply header dropped: the server sets it", extra={"header": name})
+            return ""
+        if len(self._names) < _NAMES_MAX:
+            self._names[name] = f"{name}: "
+        return f"{name}: "

@@ -1,0 +1,13 @@
+"use strict";
+
+// A service that comes and goes, with or without a version.
+
+module.exports = function calculator({ name, version }) {
+	return {
+		name,
+		version,
+		actions: {
+			double: ctx => 2 * ctx.params.n
+		}
+	};
+};

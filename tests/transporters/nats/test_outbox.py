@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tautomer.errors import BrokerDisconnectedError, PayloadTooLargeError
+from tautomer.transporters.nats.outbox import PIECE_BYTES, Outbox
+
+
+class FakeTransport(asyncio.Transport):
+    """Keeps what is written, and asks for a pause after each write if `full`."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        super().__init__()
+        self.outbox = outbox
+        self.writes: list[bytes] = []
+        self.full = False
+        self.closing = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.writes.append(bytes(data))
+        if self.full:
+            self.outbox.pause()
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+
+def make(**bounds: int) -> Outbox:
+    defaults = {"away_count_max": 1_000, "away_bytes_max": 1 << 23, "bytes_max": 1 << 26, "drain_bytes": 1 << 20}
+    return Outbox(inbox=b"_INBOX.me.", **{**defaults, **bounds})
+
+
+def opened(outbox: Outbox) -> FakeTransport:
+    transport = FakeTransport(outbox)
+    outbox.open(transport, sys.maxsize, replies=True)
+    return transport
+
+
+async def turn() -> None:
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+
+async def test_all_that_one_turn_of_the_loop_publishes_leaves_in_one_write() -> None:
+    outbox = make()
+    transport = opened(outbox)
+
+    outbox.publish("a", b"1")
+    outbox.publish("b", b"22", "t-1")
+    assert [] == transport.writes
+    await turn()
+    outbox.publish("a", b"3")
+    await turn()
+
+    assert [b"PUB a 1\r\n1\r\nPUB b _INBOX.me.t-1 2\r\n22\r\n", b"PUB a 1\r\n3\r\n"] == transport.writes
+
+
+async def test_much_leaves_in_pieces_of_whole_messages() -> None:
+    outbox = make()
+    transport = opened(outbox)
+
+    for size in (100_000, 100_000, 100_000, 300_000, 1, 2):
+        outbox.publish("a", b"x" * size)
+    await turn()
+
+    assert [200_032, 100_016, 300_016, 25] == [len(write) for write in transport.writes]
+    assert all(len(write) <= PIECE_BYTES or write.count(b"PUB ") == 1 for write in transport.writes)
+
+
+async def test_a_line_that_takes_no_more_gets_nothing_until_it_asks() -> None:
+    outbox = make()
+    transport = opened(outbox)
+    transport.full = True
+
+    for _ in range(4):
+        outbox.publish("a", b"x" * 200_000)
+    await turn()
+    await turn()
+    assert 1 == len(transport.writes)
+    transport.full = False
+    outbox.resume()
+    outbox.publish("a", b"last")
+    await turn()
+
+    assert 5 == len(transport.writes)
+    assert transport.writes[-1].endswith(b"last\r\n")
+
+
+async def test_a_line_that_is_closing_gets_nothing_and_the_next_one_all() -> None:
+    outbox = make()
+    transport = opened(outbox)
+    transport.closing = True
+
+    outbox.publish("a", b"x")
+    await turn()
+    outbox.away()
+    following = opened(outbox)
+
+    assert [] == transport.writes
+    assert [b"PUB a 1\r\nx\r\n"] == following.writes
+
+
+Step = tuple[str, int]
+
+
+@pytest.mark.slow
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("publish"), st.sampled_from([0, 10, 150_000, 300_000])),
+            st.tuples(st.sampled_from(["pause", "resume", "away", "open", "full", "turn"]), st.just(0)),
+        ),
+        max_size=40,
+    )
+)
+def test_whatever_the_line_does_each_message_leaves_once_whole_and_in_order(steps: list[Step]) -> None:
+    async def play() -> None:
+        outbox = make()
+        transports: list[FakeTransport] = []
+        expected = b""
+        number = 0
+        for step, size in steps:
+            standing = bool(transports) and not transports[-1].closing
+            if step == "publish":
+                number += 1
+                payload = b"%06d" % number + b"x" * size
+                expected += b"PUB a %d\r\n%b\r\n" % (len(payload), payload)
+                outbox.publish("a", payload)
+            elif step == "open" and not standing:
+                transports.append(opened(outbox))
+            elif step == "away" and standing:
+                transports[-1].closing = True
+                outbox.away()
+            elif step == "full" and standing:
+                transports[-1].full = True
+            elif step == "pause" and standing:
+                outbox.pause()
+            elif step == "resume" and standing:
+                transports[-1].full = False
+                outbox.resume()
+            elif step == "turn":
+                await turn()
+        if transports:
+            transports[-1].closing = True
+        outbox.away()
+        transports.append(opened(outbox))
+
+        assert expected == b"".join(write for transport in transports for write in transport.writes)
+        assert 0 == len(outbox)
+
+    asyncio.run(play())
+
+
+async def test_drain_waits_above_the_mark_and_emptied_for_the_last() -> None:
+    outbox = make(drain_bytes=500_000)
+    transport = opened(outbox)
+    transport.full = True
+    for _ in range(5):
+        outbox.publish("a", b"x" * 200_000)
+
+    draining = asyncio.ensure_future(outbox.drain())
+    emptying = asyncio.ensure_future(outbox.emptied())
+    await turn()
+    assert (False, False) == (draining.done(), emptying.done())
+    transport.full = False
+    outbox.resume()
+    await turn()
+
+    assert (True, True) == (draining.done(), emptying.done())
+
+
+@pytest.mark.parametrize("end", ["close", "cancel"])
+async def test_nobody_waits_for_room_for_ever(end: str) -> None:
+    outbox = make(drain_bytes=1)
+    outbox.publish("a", b"x")
+    draining = asyncio.ensure_future(outbox.drain())
+    await turn()
+
+    if end == "close":
+        outbox.close()
+        await draining
+    else:
+        draining.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await draining
+
+    assert [] == outbox._turns
+
+
+async def test_each_state_has_its_bound_and_says_which() -> None:
+    outbox = make(away_count_max=2, bytes_max=40)
+    outbox.publish("a", b"1")
+    outbox.publish("a", b"2")
+    with pytest.raises(BrokerDisconnectedError, match="is away and the buffer is full"):
+        outbox.publish("a", b"3")
+
+    opened(outbox)
+    for _ in range(3):
+        outbox.publish("a", b"x")
+    with pytest.raises(BrokerDisconnectedError, match="too slowly"):
+        outbox.publish("a", b"x")
+
+    outbox.close()
+    with pytest.raises(BrokerDisconnectedError, match="closed"):
+        outbox.publish("a", b"x")
+
+
+async def test_what_waits_and_is_too_large_for_the_next_server_is_dropped_alone() -> None:
+    outbox = make()
+    transport = FakeTransport(outbox)
+    for size in (10, 11, 9):
+        outbox.publish("a", b"x" * size)
+
+    dropped = outbox.open(transport, 10, replies=False)
+
+    assert 1 == dropped
+    assert [b"PUB a 10\r\nxxxxxxxxxx\r\nPUB a 9\r\nxxxxxxxxx\r\n"] == transport.writes
+    with pytest.raises(PayloadTooLargeError):
+        outbox.publish("a", b"x" * 11)
+
+
+def test_many_topics_are_not_all_remembered() -> None:
+    outbox = make(away_count_max=10_000)
+
+    for number in range(9_000):
+        outbox.publish(f"topic.{number}", b"")
+
+    assert len(outbox._heads) < 5_000
