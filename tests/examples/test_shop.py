@@ -90,7 +90,6 @@ def demo() -> Path:
 
 
 @pytest.mark.server
-@pytest.mark.xdist_group("demo")
 def test_the_demo_checks_itself_and_leaves_nothing_behind(demo: Path) -> None:
     done = subprocess.run([demo, "--check"], capture_output=True, text=True, timeout=55, env=clean_environment())
 
@@ -101,7 +100,6 @@ def test_the_demo_checks_itself_and_leaves_nothing_behind(demo: Path) -> None:
 
 
 @pytest.mark.server
-@pytest.mark.xdist_group("demo")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_the_demo_and_everything_it_started(demo: Path, number: signal.Signals) -> None:
     port = free_port()
@@ -119,7 +117,6 @@ def test_a_signal_stops_the_demo_and_everything_it_started(demo: Path, number: s
 
 
 @pytest.mark.server
-@pytest.mark.xdist_group("demo")
 def test_a_service_that_ends_by_itself_ends_the_demo_at_once_and_is_named(demo: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
