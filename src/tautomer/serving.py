@@ -19,13 +19,14 @@ from tautomer.errors import (
     QueueIsFullError,
     RequestRejectedError,
     RequestTimeoutError,
-    ServiceNotAvailableError,
     ServiceNotFoundError,
     ValidationError,
     to_wire,
 )
 from tautomer.host import Host
+from tautomer.protocol.duplicates import SeenRequests
 from tautomer.protocol.packets import Packet, Request, Response, call_level, timeout_seconds
+from tautomer.protocol.refusals import leaving
 from tautomer.protocol.topics import Topics
 from tautomer.registry.endpoints import Endpoint
 from tautomer.registry.registry import Registry
@@ -33,6 +34,7 @@ from tautomer.registry.registry import Registry
 log = logging.getLogger("tautomer.transit")
 
 Publish = Callable[[str, Packet, str], None]
+Drop = Callable[[str, str, str, str], None]
 
 TEXTS = ("name", "message", "nodeID", "code", "type")
 
@@ -55,6 +57,7 @@ class Serving:
         timeout: float,
         level_max: int,
         in_flight_max: int,
+        drop: Drop,
     ) -> None:
         self._broker = broker
         self._clock = host.clock
@@ -65,6 +68,8 @@ class Serving:
         self._timeout = timeout
         self._level_max = level_max
         self._in_flight_max = in_flight_max
+        self._drop = drop
+        self._seen = SeenRequests()
         self._start = TaskStarter().start
         self._running: dict[Context[Any], asyncio.Task[Any]] = {}
         self._sweep = Sweep(0.05, self._look)
@@ -95,7 +100,18 @@ class Serving:
         return len(cut)
 
     def on_request(self, packet: Request) -> None:
-        """Run the action in a task of its own, or say why not."""
+        """Run the action in a task of its own, or say why not. One that came before is dropped (promise C2)."""
+        seen = self._seen
+        if not self._sweep.running:
+            seen.turn(self._clock())
+            self._sweep.wake()
+        request_id, sender = packet.id, packet.sender
+        if seen.newer.get(request_id) == sender or seen.older.get(request_id) == sender:
+            self._drop("duplicate", sender, f"'{request_id}' came before", "REQ")
+            return
+        seen.newer[request_id] = sender
+        if len(seen.newer) >= seen.most:
+            seen.overflow()
         endpoints = self._registry.actions.get(packet.action)
         endpoint = None if endpoints is None else endpoints.local
         refusal = self._refusal(packet, endpoint)
@@ -120,17 +136,15 @@ class Serving:
             packet.meta,
             self._clock() + timeout if timeout else None,
             None,
-            packet.sender,
-            packet.id,
-            packet.request_id or packet.id,
+            sender,
+            request_id,
+            packet.request_id or request_id,
             packet.parent_id,
             packet.caller,
             None if headers is UNSET else headers,
         )
         ctx.tracing = packet.tracing
         self._running[ctx] = self._start(self._serve(packet, ctx), packet.action)
-        if not self._sweep.running:
-            self._sweep.wake()
 
     def _refusal(self, packet: Request, endpoint: Endpoint | None) -> MoleculerError | None:
         """Why this request is not run, or None."""
@@ -138,7 +152,7 @@ class Serving:
         if endpoint is None or endpoint.closed:
             return ServiceNotFoundError(packet.action, self._node_id)
         if self.refusing:
-            return ServiceNotAvailableError(packet.action, self._node_id)
+            return leaving(packet.action, self._node_id, packet.id)
         if packet.stream:
             return MoleculerError("streams are not supported by this node", 501, "STREAM_NOT_SUPPORTED")
         if self._level_max and packet.level is not None and packet.level > self._level_max:
@@ -149,6 +163,9 @@ class Serving:
 
     async def _serve(self, packet: Request, ctx: Context[Any]) -> None:
         try:
+            # Its turn may come late: something held up the loop, and the caller has given up by now (promise C4).
+            if ctx.deadline is not None and self._clock() >= ctx.deadline:
+                raise RequestTimeoutError(packet.action, self._node_id)
             self._answer(packet, ctx, await ctx.endpoint.handler(ctx))
         except asyncio.CancelledError:
             overdue = ctx.deadline is not None and self._clock() >= ctx.deadline
@@ -225,6 +242,7 @@ class Serving:
     def _look(self) -> bool:
         """Cancel what is overdue: nobody waits for it any more (promise C4)."""
         now = self._clock()
+        self._seen.turn(now)
         for ctx, task in list(self._running.items()):
             if task.done():
                 del self._running[ctx]  # Cancelled before it began, so that it could not take itself out.
