@@ -10,9 +10,10 @@ from tautomer.protocol.duplicates import KEPT_SECONDS, SeenRequests
 
 def take(seen: SeenRequests, sender: str, request_id: str) -> bool:
     """As `Serving.on_request` does it. True for one that is new."""
-    if seen.newer.get(request_id) == sender or seen.older.get(request_id) == sender:
+    key = hash(request_id) ^ hash(sender)
+    if key in seen.newer or key in seen.older:
         return False
-    seen.newer[request_id] = sender
+    seen.newer.add(key)
     if len(seen.newer) >= seen.most:
         seen.overflow()
     return True
