@@ -18,6 +18,7 @@ from tautomer.definitions import plain
 from tautomer.errors import (
     BrokerOptionsError,
     MoleculerServerError,
+    NodeIdTakenError,
     ServiceNotFoundError,
     TransporterError,
 )
@@ -72,6 +73,8 @@ class Broker:
         id: Name of the node. `node_id` is the same.
         registry: Who offers what in the mesh.
         started: True from the end of `start` until `stop` begins.
+        ending: Set when the process is to end: by a signal, or to give way.
+        gave_way: Whether it stopped for a namesake to have its id alone (``registry.on_conflict``).
     """
 
     def __init__(
@@ -94,7 +97,8 @@ class Broker:
         self.logger = logging.getLogger(f"tautomer.node.{self.id}")
         self.clock = host.clock
         self.new_id = host.new_id
-        self.started = False
+        self.started = self.gave_way = False
+        self.ending = asyncio.Event()
         self._stopping: asyncio.Task[None] | None = None
         self._starting: asyncio.Timeout | None = None
         self._start_over = asyncio.Event()
@@ -391,6 +395,7 @@ class Broker:
 
         Raises:
             BrokerOptionsError: It was started before.
+            NodeIdTakenError: Another node of the mesh has this id.
             TransporterError: The line cannot be had, and trying again would not help.
             MoleculerServerError: It was stopped meanwhile, type ``BROKER_STOPPED``.
             Exception: What a service's `started` raised; what had started is stopped again.
@@ -435,11 +440,11 @@ class Broker:
                 extra={"node": self.id},
             )
 
-    async def _join(self, transit: Transit) -> TransporterError | None:
+    async def _join(self, transit: Transit) -> TransporterError | NodeIdTakenError | None:
         """Join the mesh. Returns why that can never be; it is logged where nobody waits for the answer any more."""
         try:
             await transit.connect()
-        except TransporterError as error:
+        except (TransporterError, NodeIdTakenError) as error:
             if self.started:
                 log.error("the mesh cannot be joined: %s", error)
             return error
@@ -462,9 +467,18 @@ class Broker:
 
     async def stop(self) -> None:
         """Leave the mesh: what runs is finished first, and no new request is lost (promise M6)."""
+        await asyncio.shield(self._stop_begun())
+
+    def give_way(self) -> None:
+        """A namesake has this node's id and is to have it alone: stop, and end the process."""
+        self.gave_way = True
+        self._stop_begun()
+        self.ending.set()
+
+    def _stop_begun(self) -> asyncio.Task[None]:
         if self._stopping is None:
             self._stopping = TaskScope("broker").spawn(self._stop(), "stop")
-        await asyncio.shield(self._stopping)
+        return self._stopping
 
     async def _stop(self) -> None:
         if self._starting is not None:
@@ -504,11 +518,10 @@ class Broker:
     async def wait_for_shutdown(self) -> None:
         """Return after SIGINT or SIGTERM and a clean stop. A second signal ends the process at once."""
         loop = asyncio.get_running_loop()
-        asked = asyncio.Event()
         for sign in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(sign, asked.set)
+            loop.add_signal_handler(sign, self.ending.set)
         try:
-            await asked.wait()
+            await self.ending.wait()
         finally:
             for sign in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(sign)

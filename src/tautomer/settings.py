@@ -69,6 +69,8 @@ class RegistrySettings:
         nodes_max: More nodes are refused.
         services_max: Services one node may announce.
         actions_max: Actions one node may announce.
+        on_conflict: What to do when a namesake of this node turns up later: ``"stay"``, or ``"stop"`` without a
+            word, so that it has the name alone.
     """
 
     strategy: str | Callable[[], Strategy] = "RoundRobin"
@@ -76,8 +78,11 @@ class RegistrySettings:
     nodes_max: int = 2_000
     services_max: int = 500
     actions_max: int = 5_000
+    on_conflict: Literal["stay", "stop"] = "stay"
 
     def __post_init__(self) -> None:
+        if self.on_conflict not in ("stay", "stop"):
+            raise BrokerOptionsError(f"registry.on_conflict is 'stay' or 'stop', not {self.on_conflict!r}")
         _at_least("registry", 1, nodes_max=self.nodes_max, services_max=self.services_max, actions_max=self.actions_max)
 
 

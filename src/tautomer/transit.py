@@ -28,7 +28,17 @@ from tautomer.middleware import Middleware, compose_verb
 from tautomer.ports import Transporter
 from tautomer.presence import Presence
 from tautomer.protocol.codec import Codec, Refused
-from tautomer.protocol.packets import VERSIONS, Event, Packet, Ping, Pong, ReceivedResponse, Request, timeout_ms
+from tautomer.protocol.packets import (
+    VERSIONS,
+    Discover,
+    Event,
+    Packet,
+    Ping,
+    Pong,
+    ReceivedResponse,
+    Request,
+    timeout_ms,
+)
 from tautomer.protocol.pending import Pending, PendingRequests
 from tautomer.protocol.topics import Topics
 from tautomer.registry.endpoints import Endpoint
@@ -44,6 +54,9 @@ SWEEP = 0.05
 
 DEFAULT_TIMEOUT = 30.0
 """Seconds for calls between nodes when nobody said otherwise (architecture §15.12)."""
+
+CLAIM_TOKEN = "id"
+"""Token of the question who has our id; those of requests are numbers."""
 
 Waiter = tuple["asyncio.Future[Any]", Context[Any]]
 
@@ -135,13 +148,37 @@ class Transit:
 
         Raises:
             TransporterError: The line cannot be had, and trying again would not help.
+            NodeIdTakenError: Another node has our id.
         """
         self._loop = asyncio.get_running_loop()
         await self._transporter.connect(self)
+        await self._claim_id()
         await self._transporter.subscribe(tuple(self._commands))
         await self.presence.join()
         self.is_ready.set()
         self.announce_local("$transporter.connected", {"wasReconnect": False})
+
+    async def _claim_id(self) -> None:
+        """Ask who has our id, before we listen under it: its requests would be answered by us, too, as not found."""
+        asker = self.presence.asker
+        answers = self._topics.targeted("INFO", asker)
+        self._commands[answers] = "INFO"
+        try:
+            while True:
+                await self._transporter.subscribe((answers,))
+                for version in self._versions:
+                    self._ask_for_id(Discover(version, asker))
+                await self.presence.claim()
+                if self._transporter.connected:  # Else silence means nothing.
+                    break
+        finally:
+            del self._commands[answers]
+
+    def _ask_for_id(self, packet: Discover) -> None:
+        try:
+            self._publish("DISCOVER", packet, self._topics.targeted("DISCOVER", self._node_id), CLAIM_TOKEN)
+        except MoleculerError as error:
+            self.drop("unsent", "DISCOVER", f"DISCOVER was not sent: {error}")
 
     @property
     def connected(self) -> bool:
@@ -356,6 +393,9 @@ class Transit:
 
     def undelivered(self, token: str) -> None:
         """Nobody listens on the topic of this request: it surely did not run, and the node is gone."""
+        if token == CLAIM_TOKEN:
+            self.presence.unclaimed()
+            return
         request_id = self._tokens.pop(token, None)
         pending = None if request_id is None else self._pending.drop(request_id)
         if pending is not None:
@@ -374,6 +414,9 @@ class Transit:
     def node_lost(self, node: Node, unexpected: bool) -> None:
         for pending in self._pending.take_node(node.id):
             self._fail(pending, RequestRejectedError(pending.action, pending.node_id))
+
+    def give_way(self) -> None:
+        self._broker.give_way()
 
     def announce_local(self, event: str, payload: dict[str, Any]) -> None:
         try:
