@@ -38,6 +38,7 @@ from tautomer.registry.registry import Bounds, Registry, full_service_name
 from tautomer.serializers import resolve as resolve_serializer
 from tautomer.service import Service, dependency_list
 from tautomer.settings import Settings
+from tautomer.stalls import StallWatch
 from tautomer.transit import Transit
 from tautomer.transporters import resolve as resolve_transporter
 
@@ -105,6 +106,7 @@ class Broker:
         self._start_over.set()
         self._ended = False
         self._scope = TaskScope("broker")
+        self._stalls = StallWatch(host, settings.stall_warning)
         self._changed: set[asyncio.Event] = set()
         self.middlewares = resolve(middlewares if middlewares else settings.middlewares)
         self._ring = (*built_in(settings.request_timeout), *self.middlewares)
@@ -406,6 +408,7 @@ class Broker:
         self._starting = limit = asyncio.timeout(None)  # Nothing but `stop` ends it early.
         try:
             async with limit:
+                self._stalls.start()
                 await notify(self.middlewares, "broker_starting", self)
                 await self._connect()
                 await self._start_services()
@@ -502,7 +505,7 @@ class Broker:
     async def _tear_down(self, services: Sequence[Service]) -> None:
         if self.transit is not None:
             if services and self.transit.connected and self.registry.others_online():
-                await asyncio.sleep(self.settings.transit.stop_delay)
+                await self.transit.linger(self.settings.transit.stop_delay)
             self.transit.refuse()
             await self.transit.serving.finish(self.settings.shutdown_timeout)
         for service in reversed(services):
@@ -512,6 +515,7 @@ class Broker:
                 await self.transit.close()
             except Exception:
                 log.exception("the line was not closed in good order", extra={"node": self.id})
+        self._stalls.stop()
         await self._publishing.close(0.1)
         await self._scope.close(0)
 
@@ -538,6 +542,7 @@ class Broker:
         """Sizes of tables and counters, for probes and tests."""
         return {
             "events": self._publishing.delivery.statistics(),
+            "stalls": {"count": self._stalls.count, "longest": self._stalls.longest},
             "transit": None if self.transit is None else self.transit.statistics(),
         }
 

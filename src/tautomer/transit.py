@@ -55,6 +55,9 @@ SWEEP = 0.05
 DEFAULT_TIMEOUT = 30.0
 """Seconds for calls between nodes when nobody said otherwise (architecture §15.12)."""
 
+LINGER_MOST = 10
+"""Times `stop_delay` that a leaving node serves on at most, while requests keep coming."""
+
 CLAIM_TOKEN = "id"
 """Token of the question who has our id; those of requests are numbers."""
 
@@ -183,6 +186,27 @@ class Transit:
     @property
     def connected(self) -> bool:
         return self.is_ready.is_set() and self._transporter.connected
+
+    async def linger(self, delay: float) -> None:
+        """Serve on, though our services are withdrawn: until for `delay` seconds no request came, ten times that at most.
+
+        Whoever has not read our INFO yet still asks us, and a Node caller does not try again what is refused.
+        """
+        came = 0
+        serve = self._handlers["REQ"]
+
+        def on_late(packet: Any) -> None:
+            nonlocal came
+            came += 1
+            serve(packet)
+
+        self._handlers["REQ"] = on_late
+        for _ in range(LINGER_MOST):
+            before = came
+            await asyncio.sleep(delay)
+            if came == before:
+                break
+        self._handlers["REQ"] = serve
 
     def refuse(self) -> None:
         """Run no more requests and events: requests are answered as not run, and go elsewhere."""
