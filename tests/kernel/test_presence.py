@@ -236,6 +236,19 @@ async def test_a_node_that_stood_still_reads_before_it_judges(
     assert ["dead"] == [payload["node"]["id"] for _, payload in watcher.taken("$node.disconnected")]
 
 
+async def test_a_node_that_is_always_late_judges_all_the_same(node: Broker, peer: Foreign, clock: Clock) -> None:
+    peer.introduce()
+    assert await peer.finds_well("a")
+
+    def move() -> None:
+        clock.now += 10
+        clock.on_read = move
+
+    clock.on_read = move
+    await until(lambda: not online(node))
+    clock.on_read = None
+
+
 async def test_a_lost_node_is_back_by_its_next_heartbeat(
     node: Broker, peer: Foreign, clock: Clock, watcher: Watcher
 ) -> None:
