@@ -356,8 +356,7 @@ class Presence:
             await asyncio.sleep(PROBE)
         finally:
             self._probed.discard(node_id)
-        peer = self.membership.peers.get(node_id)
-        if peer is not None and not peer.online and self.membership.may_ask(node_id, self._host.clock()):
+        if not self.membership.is_online(node_id) and self.membership.may_ask(node_id, self._host.clock()):
             self._ask(node_id, version)
 
     async def _watch(self) -> None:
@@ -373,7 +372,9 @@ class Presence:
                 continue  # Signs of life may lie unread in the socket: read first, judge next time (promise M2).
             put_off = 0
             for node_id in self.membership.expire(now):
-                self._forget(node_id, now, unexpected=True)
+                if not self.membership.is_online(node_id):  # It may have come back in the pause before.
+                    self._forget(node_id, now, unexpected=True)
+                    await asyncio.sleep(0)  # Taking out thousands in one go would hold up the loop.
             for node_id in self.membership.forget(now):
                 self._registry.remove_node(node_id)
 

@@ -236,6 +236,27 @@ async def test_a_node_that_stood_still_reads_before_it_judges(
     assert ["dead"] == [payload["node"]["id"] for _, payload in watcher.taken("$node.disconnected")]
 
 
+async def test_of_many_that_are_lost_one_that_comes_back_meanwhile_is_kept(
+    node: Broker, mesh: Mesh, clock: Clock
+) -> None:
+    others = [await mesh.foreign(f"n{number}") for number in range(3)]
+    for other in others:
+        other.introduce(service_info("far", "do"))
+    assert await others[0].finds_well("a")
+    watcher = node.transit.presence._watcher  # type: ignore[union-attr]  # It has no public face.
+    tell = watcher.node_lost
+
+    def lost(gone: Any, unexpected: bool) -> None:
+        tell(gone, unexpected)
+        others[2].introduce(service_info("far", "do"))
+
+    watcher.node_lost = lost  # type: ignore[method-assign]  # To be there between two of them.
+    clock.now += 31
+    await until(lambda: online(node) == {"n2"})
+
+    assert ["n2"] == [endpoint.node_id for endpoint in node.registry.actions["far.do"].all]
+
+
 async def test_a_node_that_is_always_late_judges_all_the_same(node: Broker, peer: Foreign, clock: Clock) -> None:
     peer.introduce()
     assert await peer.finds_well("a")
