@@ -270,6 +270,25 @@ async def test_a_node_that_is_always_late_judges_all_the_same(node: Broker, peer
     clock.on_read = None
 
 
+@pytest.mark.parametrize("jump", [-3_600_000, 3_600_000])
+async def test_a_jump_of_the_wall_clock_changes_nothing(mesh: Mesh, jump: int) -> None:
+    now = 1_700_000_000_000
+    node = await mesh.node("a", host=Host(wall_ms=lambda: now), heartbeat_interval=0.01, heartbeat_timeout=5)
+    other = await mesh.node("b", Watcher, host=Host(wall_ms=lambda: now), heartbeat_interval=0.01, heartbeat_timeout=5)
+    await node.wait_for_services("watcher", 5)
+    before = node.registry.nodes["b"].last_heartbeat
+
+    now += jump
+    await until(lambda: node.registry.nodes["b"].last_heartbeat > before)
+
+    assert {"b"} == online(node)
+    assert await node.call("watcher.ready", timeout=1)
+    with pytest.raises(errors.ServiceNotFoundError):
+        await other.call("far.away", timeout=1)
+    pong = await node.ping("b")
+    assert 0 <= pong["elapsedTime"] < 5_000
+
+
 async def test_a_lost_node_is_back_by_its_next_heartbeat(
     node: Broker, peer: Foreign, clock: Clock, watcher: Watcher
 ) -> None:
