@@ -96,6 +96,9 @@ class Program:
         """End it as a crash would."""
         await self._end(signal.SIGKILL)
 
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
     async def terminate(self) -> None:
         """Ask it to leave in good order, and wait until it has."""
         await self._end(signal.SIGTERM)
@@ -107,6 +110,11 @@ class Program:
         await self._end(None)
         await self._reader
         self._talk.close()
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; below 0, the signal that ended it."""
+        return self._process.returncode
 
     @property
     def running(self) -> bool:
