@@ -6,7 +6,7 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
@@ -29,6 +29,10 @@ from tautomer.protocol.packets import Packet, Request, Response, call_level, tim
 from tautomer.protocol.topics import Topics
 from tautomer.registry.endpoints import Endpoint
 from tautomer.registry.registry import Registry
+from tautomer.stream import PLAIN_TYPES, TAKEN, Stream
+
+if TYPE_CHECKING:
+    from tautomer.streaming import Streaming
 
 log = logging.getLogger("tautomer.transit")
 
@@ -55,6 +59,7 @@ class Serving:
         timeout: float,
         level_max: int,
         in_flight_max: int,
+        streaming: Streaming,
     ) -> None:
         self._broker = broker
         self._clock = host.clock
@@ -65,6 +70,7 @@ class Serving:
         self._timeout = timeout
         self._level_max = level_max
         self._in_flight_max = in_flight_max
+        self._streaming = streaming
         self._start = TaskStarter().start
         self._running: dict[Context[Any], asyncio.Task[Any]] = {}
         self._sweep = Sweep(0.05, self._look)
@@ -96,6 +102,9 @@ class Serving:
 
     def on_request(self, packet: Request) -> None:
         """Run the action in a task of its own, or say why not."""
+        stream: Stream | None = None
+        if packet.seq is not UNSET and (stream := self._streaming.on_request(packet)) is TAKEN:
+            return
         endpoints = self._registry.actions.get(packet.action)
         endpoint = None if endpoints is None else endpoints.local
         refusal = self._refusal(packet, endpoint)
@@ -128,7 +137,9 @@ class Serving:
             None if headers is UNSET else headers,
         )
         ctx.tracing = packet.tracing
-        self._running[ctx] = self._start(self._serve(packet, ctx), packet.action)
+        self._running[ctx] = task = self._start(self._serve(packet, ctx), packet.action)
+        if stream is not None:
+            self._streaming.attach(stream, ctx, task)
         if not self._sweep.running:
             self._sweep.wake()
 
@@ -139,8 +150,6 @@ class Serving:
             return ServiceNotFoundError(packet.action, self._node_id)
         if self.refusing:
             return ServiceNotAvailableError(packet.action, self._node_id)
-        if packet.stream:
-            return MoleculerError("streams are not supported by this node", 501, "STREAM_NOT_SUPPORTED")
         if self._level_max and packet.level is not None and packet.level > self._level_max:
             return MaxCallLevelError(self._node_id, self._level_max)
         if len(self._running) >= self._in_flight_max:
@@ -149,15 +158,23 @@ class Serving:
 
     async def _serve(self, packet: Request, ctx: Context[Any]) -> None:
         try:
-            self._answer(packet, ctx, await ctx.endpoint.handler(ctx))
-        except asyncio.CancelledError:
-            overdue = ctx.deadline is not None and self._clock() >= ctx.deadline
-            kind = RequestTimeoutError if overdue else RequestRejectedError
-            self.answer_error(packet, kind(packet.action, self._node_id), ctx)
-            raise
-        except BaseException as error:
-            # SystemExit in a handler, too, is an error of that call and not the end of the node.
-            self.answer_error(packet, error, ctx)
+            try:
+                result = await ctx.endpoint.handler(ctx)
+                if type(result) in PLAIN_TYPES or not hasattr(result, "__aiter__"):
+                    self._answer(packet, ctx, result)
+                    return
+                sending = await self._streaming.open_answer(packet, ctx, result)
+            except asyncio.CancelledError:
+                overdue = ctx.deadline is not None and self._clock() >= ctx.deadline
+                kind = RequestTimeoutError if overdue else RequestRejectedError
+                self.answer_error(packet, kind(packet.action, self._node_id), ctx)
+                raise
+            except BaseException as error:
+                # SystemExit in a handler, too, is an error of that call and not the end of the node.
+                self.answer_error(packet, error, ctx)
+                return
+            # A stream that runs counts as in flight until its end; its errors are told by its last packet.
+            await sending
         finally:
             self._running.pop(ctx, None)
 
@@ -185,13 +202,13 @@ class Serving:
 
     def answer_error(self, packet: Request, error: BaseException, ctx: Context[Any] | None) -> None:
         """Answer with an error. Whoever asked is told something, even where the error's data has no wire form."""
-        stack = None if isinstance(error, MoleculerError) else _stack(error)
+        stack = None if isinstance(error, MoleculerError) else stack_of(error)
         if stack is not None:
             log.error("action failed", exc_info=error, extra={"action": packet.action, "caller": packet.sender})
         meta = {} if ctx is None else (ctx._meta or {})
         headers: Any = None if ctx is None else (ctx._response_headers or {})
         wire = to_wire(error, self._node_id, stack)
-        for told in (wire, _bare(wire)):
+        for told in (wire, bare(wire)):
             response = Response(
                 packet.id,
                 meta,
@@ -233,11 +250,12 @@ class Serving:
         return len(self._running) > 0
 
 
-def _stack(error: BaseException) -> str:
+def stack_of(error: BaseException) -> str:
+    """The stack of an error for the wire: its innermost frames."""
     return "".join(traceback.format_exception(error, limit=-8))[-4_000:]
 
 
-def _bare(wire: dict[str, Any]) -> dict[str, Any]:
+def bare(wire: dict[str, Any]) -> dict[str, Any]:
     """The same error without what may have no wire form or be too large. Data that is an object stays one (see `to_wire`)."""
     code = wire.get("code")
     return {

@@ -93,6 +93,9 @@ class TransitSettings:
         settle_quiet: Seconds without a new INFO after which the wait ends early.
         announce_delay: Seconds by which the INFO about changed services is held back, to send one for many.
         stop_delay: Seconds between withdrawing the services and refusing requests.
+        stream_window_bytes: Bytes of one stream that may wait to be read; over it the stream breaks.
+        stream_chunk_bytes: Bytes that one packet of a byte stream carries at most.
+        stream_idle: Seconds without an item after which a stream breaks, at either end; 0 for no end.
     """
 
     pending_max: int = 10_000
@@ -102,9 +105,14 @@ class TransitSettings:
     settle_quiet: float = 0.15
     announce_delay: float = 0.05
     stop_delay: float = 0.1
+    stream_window_bytes: int = 4 * 1024 * 1024
+    stream_chunk_bytes: int = 64 * 1024
+    stream_idle: float = 30.0
 
     def __post_init__(self) -> None:
         _at_least("transit", 1, pending_max=self.pending_max, in_flight_max=self.in_flight_max)
+        _at_least("transit", 1, stream_chunk_bytes=self.stream_chunk_bytes)
+        _at_least("transit", self.stream_chunk_bytes, stream_window_bytes=self.stream_window_bytes)
         _at_least(
             "transit",
             0,
@@ -113,6 +121,7 @@ class TransitSettings:
             settle_quiet=self.settle_quiet,
             announce_delay=self.announce_delay,
             stop_delay=self.stop_delay,
+            stream_idle=self.stream_idle,
         )
 
 

@@ -36,6 +36,8 @@ from tautomer.registry.nodes import Node
 from tautomer.registry.registry import Registry
 from tautomer.serving import Serving
 from tautomer.settings import Settings
+from tautomer.stream import TAKEN, Stream
+from tautomer.streaming import Streaming
 
 log = logging.getLogger("tautomer.transit")
 
@@ -54,6 +56,7 @@ class Transit:
     Attributes:
         presence: Who is there.
         serving: The requests of other nodes that run here.
+        streaming: The streams that come and go.
         dropped: Packets dropped, by reason: ``undecodable``, ``version``, ``sender``, ``malformed``, ``orphan`` (an
             answer that nobody waits for), ``info`` (refused whole), ``nodes`` (no place for one more), ``unsent``.
         received: What the transporter calls for each message.
@@ -105,6 +108,17 @@ class Transit:
         self._may_pass_raw = codec.is_json and self._handle == self._dispatch
         self.presence = Presence(host, settings, registry, self, self, self._versions)
         self._peers = self.presence.membership.peers
+        self.streaming = Streaming(
+            host,
+            self._node_id,
+            settings.transit,
+            topics,
+            codec,
+            self._pending,
+            publish=self._publish,
+            drain=transporter.drain,
+            refuse=lambda packet, error: self.serving.answer_error(packet, error, None),
+        )
         self.serving = Serving(
             broker,
             host,
@@ -114,6 +128,7 @@ class Transit:
             self._timeout,
             settings.max_call_level,
             settings.transit.in_flight_max,
+            self.streaming,
         )
         self._handlers: dict[str, Callable[[Any], None]] = {
             "REQ": self.serving.on_request,
@@ -156,6 +171,7 @@ class Transit:
         cut = await self.serving.close()
         if cut:
             log.warning("requests cut off at stop", extra={"count": cut})
+        await self.streaming.close()
         await self.presence.close(say_goodbye=self._transporter.connected)
         await self._transporter.close()
         self._sweep.stop()
@@ -171,6 +187,7 @@ class Transit:
             "orphans": self._pending.orphans,
             "dropped": dict(self.dropped),
             "unsent": self.serving.unsent,
+            "streams": self.streaming.statistics(),
         }
 
     # --- calls out ---
@@ -228,7 +245,10 @@ class Transit:
         self._tokens[token] = request_id
         table.by_id[request_id] = Pending(endpoint.name, node_id, deadline, (future, ctx), token)
         try:
-            self._publish("REQ", packet, self._request_topic(node_id), token)
+            if ctx.stream is None:
+                self._publish("REQ", packet, self._request_topic(node_id), token)
+            else:
+                self.streaming.send_request(packet, ctx, token, future)
             if deadline is not None and not self._sweep.running:
                 self._sweep.wake()
             return await future
@@ -374,6 +394,7 @@ class Transit:
     def node_lost(self, node: Node, unexpected: bool) -> None:
         for pending in self._pending.take_node(node.id):
             self._fail(pending, RequestRejectedError(pending.action, pending.node_id))
+        self.streaming.node_lost(node.id)
 
     def announce_local(self, event: str, payload: dict[str, Any]) -> None:
         try:
@@ -401,6 +422,9 @@ class Transit:
     # --- packets in ---
 
     def _on_response(self, packet: ReceivedResponse) -> None:
+        stream: Stream | None = None
+        if packet.seq is not None and (stream := self.streaming.on_response(packet)) is TAKEN:
+            return
         pending = self._pending.take(packet.id, packet.sender)
         if pending is None:
             self.drop("orphan", packet.sender, f"nobody waits for an answer to '{packet.id}' from there", "RES")
@@ -420,8 +444,8 @@ class Transit:
         data: object = packet.data
         if not packet.success:
             future.set_exception(from_wire(packet.error, packet.sender))
-        elif packet.stream:
-            future.set_exception(MoleculerError("streams are not supported by this node", 501, "STREAM_NOT_SUPPORTED"))
+        elif stream is not None:
+            future.set_result(stream)
         elif data is UNSET:
             future.set_result(None)
         elif not isinstance(data, Raw):
