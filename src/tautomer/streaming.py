@@ -43,6 +43,11 @@ ITEMS_A_TURN: Final = 16
 """Items sent before the loop's other work gets a turn."""
 
 
+ERROR_AFTER: Final = 0.05
+"""Seconds that lie between the first packet and an error. A Node.js node that reads both in one go throws the error
+where nobody hears it, and its reader waits for ever."""
+
+
 class Streaming:
     """Streams that come in and go out.
 
@@ -323,6 +328,7 @@ class Streaming:
         assert task is not None
         self._sending[task] = to
         limit = asyncio.timeout(self._idle or None)
+        opened_at = self._clock()
         try:
             async with limit:
                 await self._pump_items(way, source, outgoing, limit)
@@ -333,7 +339,10 @@ class Streaming:
         except Exception as error:
             if isinstance(error, TimeoutError) and limit.expired():
                 error = StreamError(f"the source of a stream gave nothing for {self._idle:g} s", type="STREAM_IDLE")
-            self._break(way, outgoing, error)
+            try:
+                await asyncio.sleep(opened_at + ERROR_AFTER - self._clock())
+            finally:
+                self._break(way, outgoing, error)
             return error
         finally:
             self._sending.pop(task, None)

@@ -123,11 +123,16 @@ class Incoming:
             return StreamError(f"packet {seq} of a stream came after its end, {end}", type="STREAM_ORDER")
         if last and (seq == 0 or any(early > seq for early in self._early)):
             return StreamError(f"packet {seq} ends a stream that goes on after it", type="STREAM_ORDER")
-        if seq - self._due > AHEAD_MAX or (self.held + bytes > self._window and self._early and seq > self._due):
+        held = self.held
+        too_much = held > 0 and held + bytes > self._window
+        # The packet that closes a gap frees the others: it is let in while they alone fit, if the reader keeps up.
+        if too_much and seq == self._due and not self._ready and held <= self._window:
+            too_much = False
+        if seq - self._due > AHEAD_MAX or (too_much and self._early):
             lost = f"packet {self._due} of a stream is missing, and what came after it fills the window"
             return StreamError(lost, type="STREAM_GAP")
-        if self._ready and self.held + bytes > self._window:
-            slow = f"a stream is read too slowly: {self.held} bytes wait, the window is {self._window}"
+        if too_much:
+            slow = f"a stream is read too slowly: {held} bytes wait, the window is {self._window}"
             return StreamError(slow, type="STREAM_WINDOW")
         return None
 
