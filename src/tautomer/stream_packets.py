@@ -79,6 +79,7 @@ class Asking:
 
     Attributes:
         request_id: Of the request.
+        action: Its full name.
         objects: Whether it is a stream of objects; to be set before the first packet is made.
     """
 
@@ -88,6 +89,7 @@ class Asking:
         self.topic = topic
         self.token: str | None = token
         self.request_id = request.id
+        self.action = request.action
         self.objects = False
         self._request = request
 

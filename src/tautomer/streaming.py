@@ -146,8 +146,7 @@ class Streaming:
             if packet.params is None and packet.ver == "4":
                 packet.params = {}  # Node 0.14 sends the stream instead of params.
             return ReceivedStream(inbox)
-        if inbox.incoming.error is not None:
-            self._refuse(packet, inbox.incoming.error)
+        self._check_unopened(inbox)
         return TAKEN
 
     def attach(self, stream: Stream, ctx: Context[Any], task: asyncio.Task[Any]) -> None:
@@ -191,10 +190,7 @@ class Streaming:
         if inbox.incoming.opened:
             inbox.announced = True
             return ReceivedStream(inbox)
-        if inbox.incoming.error is not None and (pending := self._pending.drop(packet.id)) is not None:
-            future = pending.waiter[0]
-            if not future.done():
-                future.set_exception(inbox.incoming.error)
+        self._check_unopened(inbox)
         return TAKEN
 
     def _open(self, key: Key, action: str, version: str) -> Inbox:
@@ -220,6 +216,17 @@ class Streaming:
             weighs = weight(item)
         inbox.incoming.push(seq, item, weighs, last, error)
         inbox.changed()
+
+    def _check_unopened(self, inbox: Inbox) -> None:
+        """Of a stream that broke before its first packet came, nobody would hear by reading it."""
+        error = inbox.incoming.error
+        if inbox.announced or error is None:
+            return
+        kind, sender, request_id = inbox.key
+        if kind == "REQ":
+            self._refuse(Request(request_id, inbox.action, ver=inbox.version, sender=sender), error)
+        elif (pending := self._pending.drop(request_id)) is not None and not pending.waiter[0].done():
+            pending.waiter[0].set_exception(error)
 
     def _over(self, inbox: Inbox) -> None:
         self._inboxes.pop(inbox.key, None)
@@ -248,9 +255,7 @@ class Streaming:
             kind = "STREAM_IDLE" if opened else "STREAM_GAP"
             error = StreamError(f"{what} for {self._idle:g} s", type=kind)
             inbox.fail(error)
-            if not inbox.announced and inbox.key[0] == "REQ":
-                _, sender, request_id = inbox.key
-                self._refuse(Request(request_id, inbox.action, ver=inbox.version, sender=sender), error)
+            self._check_unopened(inbox)
         return len(self._inboxes) > 0
 
     # --- out ---
@@ -281,16 +286,17 @@ class Streaming:
             outgoing = Outgoing(source.first, self._chunk)
             way.objects = outgoing.objects
             self._send(way, way.packet(outgoing.number(), None, True, None))
+            error = await self._pump(way, source, outgoing, node_id)
         except Exception as failed:
             error = failed
         except asyncio.CancelledError:
-            await source.aclose()
+            if not future.done():  # Not the call has ended, but this node or the other.
+                future.set_exception(RequestRejectedError(way.action, self._node_id))
             raise
-        else:
-            error = await self._pump(way, source, outgoing, node_id)
+        finally:
+            await source.aclose()
         if error is None:
             return
-        await source.aclose()
         if not future.done():
             future.set_exception(error)
         elif (inbox := self._inboxes.get(("RES", node_id, way.request_id))) is not None:
@@ -318,7 +324,10 @@ class Streaming:
         return self._pump_answer(way, source, outgoing, packet)
 
     async def _pump_answer(self, way: Way, source: OwnStream, outgoing: Outgoing, packet: Request) -> None:
-        error = await self._pump(way, source, outgoing, packet.sender)
+        try:
+            error = await self._pump(way, source, outgoing, packet.sender)
+        finally:
+            await source.aclose()
         if error is not None and not isinstance(error, MoleculerError):
             log.error("action failed", exc_info=error, extra={"action": packet.action, "caller": packet.sender})
 
@@ -346,7 +355,6 @@ class Streaming:
             return error
         finally:
             self._sending.pop(task, None)
-            await source.aclose()
         return None
 
     async def _pump_items(self, way: Way, source: OwnStream, outgoing: Outgoing, limit: asyncio.Timeout) -> None:
