@@ -26,7 +26,19 @@ class Inbox:
         partner: The task that sends the other way under the same id; it ends when this stream does.
     """
 
-    __slots__ = ("_gone", "_waiter", "action", "announced", "heard_at", "incoming", "key", "partner", "version")
+    __slots__ = (
+        "_gone",
+        "_room",
+        "_room_below",
+        "_waiter",
+        "action",
+        "announced",
+        "heard_at",
+        "incoming",
+        "key",
+        "partner",
+        "version",
+    )
 
     def __init__(
         self, key: Key, action: str, version: str, window: int, now: float, gone: Callable[[Inbox], None]
@@ -40,6 +52,17 @@ class Inbox:
         self.partner: asyncio.Task[Any] | None = None
         self._gone: Callable[[Inbox], None] | None = gone
         self._waiter: asyncio.Future[None] | None = None
+        self._room: Callable[[], None] | None = None
+        self._room_below = 0
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether its sender waits for the reader."""
+        return self._room is not None
+
+    def await_room(self, below: int, tell: Callable[[], None]) -> None:
+        """Tell once no more than so many bytes wait to be read. The latest who asks is told."""
+        self._room, self._room_below = tell, below
 
     def changed(self) -> None:
         """A packet was pushed: wake who reads; leave the table once nothing more can come."""
@@ -84,6 +107,9 @@ class Inbox:
                 raise
             finally:
                 self._waiter = None
+        if self._room is not None and incoming.held <= self._room_below:
+            tell, self._room = self._room, None
+            tell()
         return item
 
     def _leave(self) -> None:

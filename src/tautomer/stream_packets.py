@@ -22,11 +22,14 @@ class Way(Protocol):
     Attributes:
         command: REQ or RES.
         topic: Where it goes.
+        request_id, version: Of the request.
         token: Asks the transporter to tell if nobody listens, with the next packet; or None.
     """
 
     command: str
     topic: str
+    request_id: str
+    version: str
     token: str | None
 
     def packet(self, seq: int, item: Any, more: bool, error: dict[str, Any] | None) -> Packet:
@@ -47,8 +50,8 @@ class Answering:
     def __init__(self, request: Request, ctx: Context[Any], topic: str, node_id: str, objects: bool) -> None:
         self.topic = topic
         self.token: str | None = None
-        self._id = request.id
-        self._version = request.ver
+        self.request_id = request.id
+        self.version = request.ver
         self._node_id = node_id
         self._ctx = ctx
         self._flags = _FLAG if objects else {}
@@ -56,12 +59,12 @@ class Answering:
     def packet(self, seq: int, item: Any, more: bool, error: dict[str, Any] | None) -> Response:
         meta: dict[str, Any] = (self._ctx._meta or {}) if seq == 0 else {}
         headers: dict[str, Any] | UnsetType = UNSET
-        if self._version == "4":
+        if self.version == "4":
             meta = {**meta, **self._flags}
         else:
             headers = {**((self._ctx._response_headers or {}) if seq == 0 else {}), **self._flags}
         return Response(
-            self._id,
+            self.request_id,
             meta,
             headers,
             error is None,
@@ -69,7 +72,7 @@ class Answering:
             UNSET if error is None else error,
             more,
             seq,
-            self._version,
+            self.version,
             self._node_id,
         )
 
@@ -78,8 +81,7 @@ class Asking:
     """The stream goes along with a request, whose params, meta and headers go with its first packet.
 
     Attributes:
-        request_id: Of the request.
-        action: Its full name.
+        action: Full name of the action.
         objects: Whether it is a stream of objects; to be set before the first packet is made.
     """
 
@@ -89,6 +91,7 @@ class Asking:
         self.topic = topic
         self.token: str | None = token
         self.request_id = request.id
+        self.version = request.ver
         self.action = request.action
         self.objects = False
         self._request = request

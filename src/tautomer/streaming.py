@@ -21,8 +21,9 @@ from tautomer.errors import (
 )
 from tautomer.host import Host
 from tautomer.inbox import Inbox, Key, ReceivedStream
+from tautomer.pacing import Pace, Pacing, SendPing, key_of
 from tautomer.protocol.codec import Codec
-from tautomer.protocol.packets import ReceivedResponse, Request
+from tautomer.protocol.packets import Ping, ReceivedResponse, Request
 from tautomer.protocol.pending import PendingRequests
 from tautomer.protocol.streams import OBJECT_MODE, STREAM_ERROR, Outgoing, item_of, weight
 from tautomer.protocol.topics import Topics
@@ -55,6 +56,8 @@ class Streaming:
         publish: Sends a packet: command, record, topic, token.
         drain: Waits while the transporter's buffer is over its mark.
         refuse: Answers a request with an error.
+        ping: Sends a PING with this id to a node, in this version.
+        pong: Answers a PING.
     """
 
     def __init__(
@@ -69,6 +72,8 @@ class Streaming:
         publish: Callable[..., None],
         drain: Callable[[], Coroutine[Any, Any, None]],
         refuse: Callable[[Request, MoleculerError], None],
+        ping: SendPing,
+        pong: Callable[[Ping], None],
     ) -> None:
         self._clock = host.clock
         self._node_id = node_id
@@ -82,6 +87,8 @@ class Streaming:
         self._publish = publish
         self._drain = drain
         self._refuse = refuse
+        self._pacing = Pacing(ping, pong, settings.stream_window_bytes)
+        self.on_pong = self._pacing.on_pong
         self._inboxes: dict[Key, Inbox] = {}
         self._ended: dict[Key, None] = {}
         self._sending: dict[asyncio.Task[Any], str] = {}
@@ -148,6 +155,14 @@ class Streaming:
             return ReceivedStream(inbox)
         self._check_unopened(inbox)
         return TAKEN
+
+    def on_ping(self, packet: Ping) -> bool:
+        """Whether a PING is kept, as the reader of its stream is behind, or left unanswered, as there is none."""
+        key = key_of(packet)
+        if key is None:
+            return False
+        inbox = self._inboxes.get(key)
+        return key in self._ended if inbox is None else self._pacing.hold(packet, inbox)
 
     def attach(self, stream: Stream, ctx: Context[Any], task: asyncio.Task[Any]) -> None:
         """Give a stream to the handler that runs in this task, for as long as it runs."""
@@ -250,6 +265,9 @@ class Streaming:
         if stood_still:
             return len(self._inboxes) > 0
         for inbox in [one for one in self._inboxes.values() if now - one.heard_at >= self._idle]:
+            if inbox.is_behind:
+                inbox.heard_at = now  # Its sender waits for us.
+                continue
             opened = inbox.incoming.opened
             what = "nothing came of a stream" if opened else "the first packet of a stream did not come"
             kind = "STREAM_IDLE" if opened else "STREAM_GAP"
@@ -336,11 +354,12 @@ class Streaming:
         task = asyncio.current_task()
         assert task is not None
         self._sending[task] = to
+        pace = self._pacing.pace(way.command, to, way.request_id, way.version)
         limit = asyncio.timeout(self._idle or None)
         opened_at = self._clock()
         try:
             async with limit:
-                await self._pump_items(way, source, outgoing, limit)
+                await self._pump_items(way, source, outgoing, pace, limit)
             self._send(way, way.packet(outgoing.number(), None, False, None))
         except asyncio.CancelledError:
             self._break(way, outgoing, StreamError("the sender of the stream was cut off", type="STREAM_CLOSED"))
@@ -354,10 +373,13 @@ class Streaming:
                 self._break(way, outgoing, error)
             return error
         finally:
+            pace.end()
             self._sending.pop(task, None)
         return None
 
-    async def _pump_items(self, way: Way, source: OwnStream, outgoing: Outgoing, limit: asyncio.Timeout) -> None:
+    async def _pump_items(
+        self, way: Way, source: OwnStream, outgoing: Outgoing, pace: Pace, limit: asyncio.Timeout
+    ) -> None:
         now = asyncio.get_running_loop().time
         again = now() + self._idle / 64
         in_turn = 0
@@ -365,6 +387,8 @@ class Streaming:
             for seq, chunk in outgoing.chunks(item):
                 self._send(way, way.packet(seq, chunk, True, None))
                 await self._drain()
+                if pace.sent(weight(chunk)):
+                    await pace.room()
                 in_turn += 1 if outgoing.objects or 4 * len(chunk) < self._chunk else ITEMS_A_TURN
                 if in_turn >= ITEMS_A_TURN:
                     in_turn = 0

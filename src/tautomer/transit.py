@@ -118,6 +118,8 @@ class Transit:
             publish=self._publish,
             drain=transporter.drain,
             refuse=lambda packet, error: self.serving.answer_error(packet, error, None),
+            ping=lambda node_id, version, id: self.send("PING", Ping(host.wall_ms(), id), node_id, version),
+            pong=self._answer_ping,
         )
         self.serving = Serving(
             broker,
@@ -463,9 +465,15 @@ class Transit:
             self._hear(packet, bool(packet.broadcast))
 
     def _on_ping(self, packet: Ping) -> None:
+        if not self.streaming.on_ping(packet):
+            self._answer_ping(packet)
+
+    def _answer_ping(self, packet: Ping) -> None:
         self.send("PONG", Pong(time=packet.time, id=packet.id, arrived=self._host.wall_ms()), packet.sender, packet.ver)
 
     def _on_pong(self, packet: Pong) -> None:
+        if self.streaming.on_pong(packet):
+            return
         future = self._pings.get((packet.sender, packet.id)) if isinstance(packet.id, str) else None
         sent, arrived = _stamp(packet.time), _stamp(packet.arrived)
         if future is None or future.done() or sent is None or arrived is None:

@@ -318,9 +318,41 @@ async def test_a_source_that_fails_at_once_is_not_sent_at_all(apart: tuple[Broke
     assert [] == feed.read
 
 
-async def test_who_reads_too_slowly_breaks_the_stream_and_memory_does_not_grow(cluster: Cluster) -> None:
+async def test_a_slow_reader_slows_the_sender_down(cluster: Cluster) -> None:
     feed = Feed()
-    await cluster.node("b", feed)
+    window = 5 * 65_536
+    await cluster.node("b", feed, transit=quick(stream_window_bytes=window))
+    caller = await cluster.node("a", transit=quick(stream_window_bytes=window))
+    stream = await caller.call("feed.bytes", {"count": 100, "size": 65_536})
+    total = 0
+
+    async for chunk in stream:
+        total += len(chunk)
+        assert caller.statistics()["transit"]["streams"]["waiting_bytes"] <= window
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    assert 100 * 65_536 == total
+
+
+async def test_a_reader_that_pauses_for_longer_than_the_idle_time_is_waited_for_no_longer(cluster: Cluster) -> None:
+    feed = Feed()
+    window = 8 * 65_536
+    callee = await cluster.node("b", feed, transit=quick(stream_window_bytes=window, stream_idle=0.2))
+    caller = await cluster.node("a", transit=quick(stream_window_bytes=window, stream_idle=0.05))
+    stream = await caller.call("feed.bytes", {"count": 100, "size": 65_536})
+
+    await until(lambda: at_rest(callee))
+
+    with pytest.raises(errors.StreamError) as caught:
+        await everything(stream)
+    assert "STREAM_IDLE" == caught.value.type
+
+
+async def test_who_reads_too_slowly_breaks_the_stream_and_memory_does_not_grow(cluster: Cluster) -> None:
+    """Where the sender is not slowed down: its own window is larger."""
+    feed = Feed()
+    await cluster.node("b", feed, transit=quick(stream_idle=0.3))
     caller = await cluster.node("a", transit=quick(stream_window_bytes=200_000))
     stream = await caller.call("feed.bytes", {"count": 100, "size": 65_536})
     most = 0

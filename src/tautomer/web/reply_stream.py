@@ -43,7 +43,7 @@ class StreamBody(AsyncIterator[bytes]):
 
     async def __anext__(self) -> bytes:
         item = await anext(self._items)
-        return item.encode() if isinstance(item, str) else bytes(item) if isinstance(item, _BINARY) else item  # type: ignore[no-any-return]  # `send_stream` refuses what is no bytes.
+        return item.encode() if isinstance(item, str) else bytes(item) if isinstance(item, _BINARY) else item
 
     async def aclose(self) -> None:
         await self._items.aclose()
