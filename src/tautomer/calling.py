@@ -19,6 +19,7 @@ from tautomer.middlewares.timeout import within
 from tautomer.ports import Handler
 from tautomer.registry.endpoints import Endpoint
 from tautomer.registry.registry import Registry
+from tautomer.stream import OwnStream, closing
 
 if TYPE_CHECKING:
     from tautomer.transit import Transit
@@ -83,10 +84,11 @@ class Calling:
         if node_id is not None:
             ctx._tried = ()  # Asked for by name: no other will do.
         timeout = ctx.timeout = options.get("timeout")
+        handler = closing(endpoint.handler) if endpoint.local and ctx.stream is not None else endpoint.handler
         try:
             if timeout and endpoint.local:
-                return await within(timeout, endpoint.handler, ctx, endpoint)
-            return await endpoint.handler(ctx)
+                return await within(timeout, handler, ctx, endpoint)
+            return await handler(ctx)
         finally:
             if parent is not None and ctx._meta:
                 parent.meta.update(ctx._meta)
@@ -128,6 +130,8 @@ class Calling:
             ctx._headers = dict(headers)
         if request_id := options.get("request_id"):
             ctx._request_id = request_id
+        if (stream := options.get("stream")) is not None:
+            ctx.stream = OwnStream(stream)
         ctx.raw = options.get("raw", False)
         return ctx
 

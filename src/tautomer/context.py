@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypedDict, Unpack
 
 import msgspec
@@ -30,6 +30,8 @@ class CallOptions(TypedDict, total=False):
         node_id: Ask this node and no other.
         request_id: Id of the whole chain of calls; made if it is not given.
         parent: Context that this call belongs to. `ctx.call` sets it.
+        stream: An async iterable, sent along with the params: bytes as a byte stream, anything else as objects. The
+            handler reads it as `ctx.stream`. It is read once, so a call with it is not tried again elsewhere.
         raw: For gateways: a JSON result from another node may come as `RawResult`, undecoded.
     """
 
@@ -39,6 +41,7 @@ class CallOptions(TypedDict, total=False):
     node_id: str
     request_id: str
     parent: Context[Any]
+    stream: AsyncIterable[Any]
     raw: bool
 
 
@@ -78,6 +81,7 @@ class Context(msgspec.Struct, Generic[P], eq=False, weakref=True):
         tracing: Whether the chain is sampled; None if tracing is off.
         cached_result: Whether a cache answered.
         fallback_result: Whether a fallback answered.
+        stream: What the caller sends along, a `Stream`; None if it sends none.
     """
 
     broker: Any
@@ -105,6 +109,7 @@ class Context(msgspec.Struct, Generic[P], eq=False, weakref=True):
     fallback_result: bool = False
     # Nodes that surely did not run this call; () where the caller chose the node; None while no other was tried.
     _tried: Any = None
+    stream: Any = None
 
     @property
     def id(self) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
+from tautomer.stream import OwnStream
+
 Visibility: TypeAlias = Literal["published", "public", "protected", "private"]
 VISIBILITIES: Final = ("published", "public", "protected", "private")
 
@@ -104,16 +106,29 @@ def takes_context(method: Method) -> bool:
 def by_context(method: Method) -> Callable[[Any], Coroutine[Any, Any, Any]]:
     """The binder of `@action` and `@event`: the method is called with the context.
 
-    An async method is its own handler, so nothing stands between the chain and it. What a plain
-    one returns is awaited if it can be.
+    An async method is its own handler, so nothing stands between the chain and it. An async generator gives a
+    `Stream`, once its first item is there. What a plain method returns is awaited if it can be.
     """
     wants_context = takes_context(method)
     if inspect.iscoroutinefunction(method) and wants_context:
         return method
 
+    if inspect.isasyncgenfunction(method):
+        return _begin_stream(method, wants_context)
+
     async def handle(ctx: Any) -> Any:
         result = method(ctx) if wants_context else method()
         # Most results are plain, and for those this costs a fifth of asking whether it is an Awaitable.
         return await result if hasattr(result, "__await__") and isinstance(result, Awaitable) else result
+
+    return handle
+
+
+def _begin_stream(method: Method, wants_context: bool) -> Callable[[Any], Coroutine[Any, Any, Any]]:
+    async def handle(ctx: Any) -> OwnStream:
+        stream = await OwnStream(method(ctx) if wants_context else method()).begin()
+        # The call is answered; from here on the idle time holds, and the calls that the generator makes have their own.
+        ctx.deadline = None
+        return stream
 
     return handle

@@ -70,6 +70,7 @@ __all__ = [
     "ServiceNotFoundError",
     "ServiceSchemaError",
     "ServiceUnavailableError",
+    "StreamError",
     "TautomerError",
     "TransporterError",
     "UnAuthorizedError",
@@ -359,6 +360,12 @@ class TransporterError(MoleculerError):
     """The line to the message broker cannot be had, and trying again would not help."""
 
     type = "TRANSPORTER_ERROR"
+
+
+class StreamError(MoleculerError):
+    """A stream between nodes broke. `type` says how; see `Stream`."""
+
+    type = "STREAM_ERROR"
 
 
 class RemoteError(MoleculerError):

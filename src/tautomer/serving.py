@@ -6,7 +6,7 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
@@ -30,6 +30,10 @@ from tautomer.protocol.refusals import leaving
 from tautomer.protocol.topics import Topics
 from tautomer.registry.endpoints import Endpoint
 from tautomer.registry.registry import Registry
+from tautomer.stream import PLAIN_TYPES, TAKEN, Stream
+
+if TYPE_CHECKING:
+    from tautomer.streaming import Streaming
 
 log = logging.getLogger("tautomer.transit")
 
@@ -58,6 +62,7 @@ class Serving:
         level_max: int,
         in_flight_max: int,
         drop: Drop,
+        streaming: Streaming,
     ) -> None:
         self._broker = broker
         self._clock = host.clock
@@ -70,6 +75,7 @@ class Serving:
         self._in_flight_max = in_flight_max
         self._drop = drop
         self._seen = SeenRequests()
+        self._streaming = streaming
         self._start = TaskStarter().start
         self._running: dict[Context[Any], asyncio.Task[Any]] = {}
         self._sweep = Sweep(0.05, self._look)
@@ -106,6 +112,9 @@ class Serving:
             seen.turn(self._clock())
             self._sweep.wake()
         request_id, sender = packet.id, packet.sender
+        stream: Stream | None = None
+        if packet.seq is not UNSET and (stream := self._streaming.on_request(packet)) is TAKEN:
+            return
         key = hash(request_id) ^ hash(sender)
         if key in seen.newer or key in seen.older:
             self._drop("duplicate", sender, f"'{request_id}' came before", "REQ")
@@ -145,7 +154,9 @@ class Serving:
             None if headers is UNSET else headers,
         )
         ctx.tracing = packet.tracing
-        self._running[ctx] = self._start(self._serve(packet, ctx), packet.action)
+        self._running[ctx] = task = self._start(self._serve(packet, ctx), packet.action)
+        if stream is not None:
+            self._streaming.attach(stream, ctx, task)
 
     def _refusal(self, packet: Request, endpoint: Endpoint | None) -> MoleculerError | None:
         """Why this request is not run, or None."""
@@ -154,8 +165,6 @@ class Serving:
         # Visibility is enforced where the request arrives, whatever was offered (reliability reference, section 1).
         if endpoint is None or endpoint.closed:
             return ServiceNotFoundError(packet.action, self._node_id)
-        if packet.stream:
-            return MoleculerError("streams are not supported by this node", 501, "STREAM_NOT_SUPPORTED")
         if self._level_max and packet.level is not None and packet.level > self._level_max:
             return MaxCallLevelError(self._node_id, self._level_max)
         if len(self._running) >= self._in_flight_max:
@@ -164,18 +173,26 @@ class Serving:
 
     async def _serve(self, packet: Request, ctx: Context[Any]) -> None:
         try:
-            # Its turn may come late: something held up the loop, and the caller has given up by now (promise C4).
-            if ctx.deadline is not None and self._clock() >= ctx.deadline:
-                raise RequestTimeoutError(packet.action, self._node_id)
-            self._answer(packet, ctx, await ctx.endpoint.handler(ctx))
-        except asyncio.CancelledError:
-            overdue = ctx.deadline is not None and self._clock() >= ctx.deadline
-            kind = RequestTimeoutError if overdue else RequestRejectedError
-            self.answer_error(packet, kind(packet.action, self._node_id), ctx)
-            raise
-        except BaseException as error:
-            # SystemExit in a handler, too, is an error of that call and not the end of the node.
-            self.answer_error(packet, error, ctx)
+            try:
+                # Its turn may come late: something held up the loop, and the caller has given up by now (promise C4).
+                if ctx.deadline is not None and self._clock() >= ctx.deadline:
+                    raise RequestTimeoutError(packet.action, self._node_id)
+                result = await ctx.endpoint.handler(ctx)
+                if type(result) in PLAIN_TYPES or not hasattr(result, "__aiter__"):
+                    self._answer(packet, ctx, result)
+                    return
+                sending = await self._streaming.open_answer(packet, ctx, result)
+            except asyncio.CancelledError:
+                overdue = ctx.deadline is not None and self._clock() >= ctx.deadline
+                kind = RequestTimeoutError if overdue else RequestRejectedError
+                self.answer_error(packet, kind(packet.action, self._node_id), ctx)
+                raise
+            except BaseException as error:
+                # SystemExit in a handler, too, is an error of that call and not the end of the node.
+                self.answer_error(packet, error, ctx)
+                return
+            # A stream that runs counts as in flight until its end; its errors are told by its last packet.
+            await sending
         finally:
             self._running.pop(ctx, None)
 
@@ -203,13 +220,13 @@ class Serving:
 
     def answer_error(self, packet: Request, error: BaseException, ctx: Context[Any] | None) -> None:
         """Answer with an error. Whoever asked is told something, even where the error's data has no wire form."""
-        stack = None if isinstance(error, MoleculerError) else _stack(error)
+        stack = None if isinstance(error, MoleculerError) else stack_of(error)
         if stack is not None:
             log.error("action failed", exc_info=error, extra={"action": packet.action, "caller": packet.sender})
         meta = {} if ctx is None else (ctx._meta or {})
         headers: Any = None if ctx is None else (ctx._response_headers or {})
         wire = to_wire(error, self._node_id, stack)
-        for told in (wire, _bare(wire)):
+        for told in (wire, bare(wire)):
             response = Response(
                 packet.id,
                 meta,
@@ -252,11 +269,12 @@ class Serving:
         return len(self._running) > 0
 
 
-def _stack(error: BaseException) -> str:
+def stack_of(error: BaseException) -> str:
+    """The stack of an error for the wire: its innermost frames."""
     return "".join(traceback.format_exception(error, limit=-8))[-4_000:]
 
 
-def _bare(wire: dict[str, Any]) -> dict[str, Any]:
+def bare(wire: dict[str, Any]) -> dict[str, Any]:
     """The same error without what may have no wire form or be too large. Data that is an object stays one (see `to_wire`)."""
     code = wire.get("code")
     return {

@@ -104,6 +104,9 @@ class TransitSettings:
             yet count as on their way back.
         offline_max: Calls, answers and events that may wait so at once; more fail.
         offline_bytes_max: Their size.
+        stream_window_bytes: Bytes of one stream that may wait to be read; over it the stream breaks.
+        stream_chunk_bytes: Bytes that one packet of a byte stream carries at most.
+        stream_idle: Seconds without an item after which a stream breaks, at either end; 0 for no end.
     """
 
     pending_max: int = 10_000
@@ -116,9 +119,14 @@ class TransitSettings:
     offline_wait: float = 5.0
     offline_max: int = 1_000
     offline_bytes_max: int = 8 * 1024 * 1024
+    stream_window_bytes: int = 4 * 1024 * 1024
+    stream_chunk_bytes: int = 64 * 1024
+    stream_idle: float = 30.0
 
     def __post_init__(self) -> None:
         _at_least("transit", 1, pending_max=self.pending_max, in_flight_max=self.in_flight_max)
+        _at_least("transit", 1, stream_chunk_bytes=self.stream_chunk_bytes)
+        _at_least("transit", self.stream_chunk_bytes, stream_window_bytes=self.stream_window_bytes)
         _at_least(
             "transit",
             0,
@@ -130,6 +138,7 @@ class TransitSettings:
             offline_wait=self.offline_wait,
             offline_max=self.offline_max,
             offline_bytes_max=self.offline_bytes_max,
+            stream_idle=self.stream_idle,
         )
 
 

@@ -51,6 +51,8 @@ from tautomer.registry.nodes import Node
 from tautomer.registry.registry import Registry
 from tautomer.serving import Serving
 from tautomer.settings import Settings
+from tautomer.stream import TAKEN, Stream
+from tautomer.streaming import Streaming
 
 log = logging.getLogger("tautomer.transit")
 
@@ -77,6 +79,7 @@ class Transit:
     Attributes:
         presence: Who is there.
         serving: The requests of other nodes that run here.
+        streaming: The streams that come and go.
         dropped: Packets dropped, by reason: ``undecodable``, ``version``, ``sender``, ``malformed``, ``orphan`` (an
             answer that nobody waits for), ``duplicate`` (a request that came before), ``info`` (refused whole),
             ``nodes`` (no place for one more), ``unsent``.
@@ -135,6 +138,19 @@ class Transit:
         self._may_pass_raw = codec.is_json and self._handle == self._dispatch
         self.presence = Presence(host, settings, registry, self, self, self._versions)
         self._peers = self.presence.membership.peers
+        self.streaming = Streaming(
+            host,
+            self._node_id,
+            settings.transit,
+            topics,
+            codec,
+            self._pending,
+            publish=self._publish,
+            drain=transporter.drain,
+            refuse=lambda packet, error: self.serving.answer_error(packet, error, None),
+            ping=lambda node_id, version, id: self.send("PING", Ping(host.wall_ms(), id), node_id, version),
+            pong=self._answer_ping,
+        )
         self.serving = Serving(
             broker,
             host,
@@ -145,6 +161,7 @@ class Transit:
             settings.max_call_level,
             settings.transit.in_flight_max,
             self.drop,
+            self.streaming,
         )
         self._handlers: dict[str, Callable[[Any], None]] = {
             "REQ": self.serving.on_request,
@@ -238,6 +255,7 @@ class Transit:
         cut = await self.serving.close()
         if cut:
             log.warning("requests cut off at stop", extra={"count": cut})
+        await self.streaming.close()
         await self.presence.close(say_goodbye=self._transporter.connected)
         await self._transporter.close()
         self._send = self._send_out
@@ -256,6 +274,7 @@ class Transit:
             "dropped": dict(self.dropped),
             "unsent": self.serving.unsent,
             "offline": len(self.offline),
+            "streams": self.streaming.statistics(),
         }
 
     # --- calls out ---
@@ -314,12 +333,15 @@ class Transit:
         self._tokens[token] = request_id
         table.by_id[request_id] = Pending(endpoint.name, node_id, deadline, (future, ctx), token)
         try:
-            self._publish("REQ", packet, self._request_topic(node_id), token)
+            if ctx.stream is None:
+                self._publish("REQ", packet, self._request_topic(node_id), token)
+            else:
+                self.streaming.send_request(packet, ctx, token, future)
             if not self._sweep.running:
                 self._sweep.wake()
             return await future
         except MoleculerError as error:
-            if type(ctx._tried) is list or not may_go_elsewhere(error):
+            if type(ctx._tried) is list or ctx.stream is not None or not may_go_elsewhere(error):
                 raise
             not_run = error
         finally:
@@ -485,6 +507,7 @@ class Transit:
 
     def node_lost(self, node: Node, unexpected: bool) -> None:
         self._losses.lost(node.id, self._clock())
+        self.streaming.node_lost(node.id)
 
     def give_way(self) -> None:
         self._broker.give_way()
@@ -515,6 +538,9 @@ class Transit:
     # --- packets in ---
 
     def _on_response(self, packet: ReceivedResponse) -> None:
+        stream: Stream | None = None
+        if packet.seq is not None and (stream := self.streaming.on_response(packet)) is TAKEN:
+            return
         pending = self._pending.take(packet.id, packet.sender)
         if pending is None:
             self.drop("orphan", packet.sender, f"nobody waits for an answer to '{packet.id}' from there", "RES")
@@ -537,8 +563,8 @@ class Transit:
             if is_refusal(error, pending.action, packet.sender, packet.id):
                 error.outcome = "not run"
             future.set_exception(error)
-        elif packet.stream:
-            future.set_exception(MoleculerError("streams are not supported by this node", 501, "STREAM_NOT_SUPPORTED"))
+        elif stream is not None:
+            future.set_result(stream)
         elif data is UNSET:
             future.set_result(None)
         elif not isinstance(data, Raw):
@@ -556,9 +582,15 @@ class Transit:
             self._hear(packet, bool(packet.broadcast))
 
     def _on_ping(self, packet: Ping) -> None:
+        if not self.streaming.on_ping(packet):
+            self._answer_ping(packet)
+
+    def _answer_ping(self, packet: Ping) -> None:
         self.send("PONG", Pong(time=packet.time, id=packet.id, arrived=self._host.wall_ms()), packet.sender, packet.ver)
 
     def _on_pong(self, packet: Pong) -> None:
+        if self.streaming.on_pong(packet):
+            return
         future = self._pings.get((packet.sender, packet.id)) if isinstance(packet.id, str) else None
         sent, arrived = _stamp(packet.time), _stamp(packet.arrived)
         if future is None or future.done() or sent is None or arrived is None:

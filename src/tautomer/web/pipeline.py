@@ -20,6 +20,7 @@ from tautomer.registry.endpoints import Endpoint, EndpointList
 from tautomer.web.message import Reply, Request
 from tautomer.web.params import merged_params, separate_params
 from tautomer.web.reply import build_reply
+from tautomer.web.reply_stream import StreamBody
 from tautomer.web.settings import Hook, RouteSettings
 
 if TYPE_CHECKING:
@@ -204,6 +205,9 @@ def call_handler(route: RouteSettings) -> Handler:
                 changed = await changed
             if changed is not None:
                 result = changed
-        return build_reply(result, ctx._meta, offer.reply, alias.action)
+        reply = build_reply(result, ctx._meta, offer.reply, alias.action)
+        if type(reply.body) is StreamBody:
+            await reply.body.begin()
+        return reply
 
     return handle

@@ -15,7 +15,9 @@ import msgspec
 
 from tautomer.context import RawResult
 from tautomer.errors import MoleculerServerError, SerializationError
+from tautomer.stream import is_stream
 from tautomer.web.message import Reply
+from tautomer.web.reply_stream import StreamBody
 
 __all__ = ["JSON_TYPE", "build_reply", "encode_json", "meta_headers", "own_reply"]
 
@@ -55,7 +57,7 @@ def build_reply(result: Any, meta: Mapping[str, Any] | None, entry: Mapping[str,
     """The reply to a call that went well.
 
     Args:
-        result: What the action returned; a `Reply` goes out as it is.
+        result: What the action returned; a `Reply` goes out as it is, a stream of bytes or texts as it comes.
         meta: The context's, with what the action put there: ``$statusCode``, ``$statusMessage``,
             ``$responseType``, ``$responseHeaders``, ``$location``.
         entry: `responseType` and `responseHeaders` of the action, empty for most.
@@ -100,7 +102,7 @@ def _shaped(result: Any, meta: Mapping[str, Any], entry: Mapping[str, Any], acti
     body, usual = _body(result, kind, action)
     reply = Reply(status, [line for lines in headers.values() for line in lines], body)
     if status in _BODILESS:
-        reply.body = b""
+        reply.body = body if isinstance(body, StreamBody) else b""  # The server sends none of it, and closes it.
     elif usual is not None:
         reply.headers.insert(0, usual if kind is None else ("Content-Type", kind))
     if status == 201 or (300 <= status < 400 and status != 304):
@@ -111,7 +113,7 @@ def _shaped(result: Any, meta: Mapping[str, Any], entry: Mapping[str, Any], acti
     return reply
 
 
-def _body(result: Any, kind: str | None, action: str) -> tuple[bytes, tuple[str, str] | None]:
+def _body(result: Any, kind: str | None, action: str) -> tuple[bytes | StreamBody, tuple[str, str] | None]:
     """Body, and the content type it has where nobody set one; None with an empty body."""
     if type(result) is RawResult:
         data = result.data
@@ -133,6 +135,8 @@ def _body(result: Any, kind: str | None, action: str) -> tuple[bytes, tuple[str,
         buffer = _node_buffer(result)
         if buffer is not None:
             return buffer, ("Content-Type", BYTES_TYPE)
+    if is_stream(result):
+        return StreamBody(result), ("Content-Type", BYTES_TYPE)
     if isinstance(result, str) and kind is not None:
         try:
             return result.encode(), JSON_TYPE

@@ -4,14 +4,49 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from typing import Any
 
-__all__ = ["close_stream", "send_stream"]
+from tautomer.errors import MoleculerServerError
+from tautomer.protocol.streams import EMPTY
+from tautomer.stream import OwnStream
+
+__all__ = ["StreamBody", "close_stream", "send_stream"]
 
 log = logging.getLogger("tautomer.web")
 
+_BINARY = (bytearray, memoryview)
+
 # Seconds for a stream to clean up after itself.
 _CLOSE_TIME = 5.0
+
+
+class StreamBody(AsyncIterator[bytes]):
+    """The stream that an action gave, as a body: bytes as they are, texts as UTF-8."""
+
+    def __init__(self, result: AsyncIterable[Any]) -> None:
+        self._items = OwnStream(result)
+
+    async def begin(self) -> None:
+        """Get the first item, so that what fails before it is an answer of its own.
+
+        Raises:
+            MoleculerServerError: It is neither bytes nor text, type ``STREAM_OF_OBJECTS``.
+        """
+        try:
+            first = (await self._items.begin()).first
+            if first is not EMPTY and not isinstance(first, bytes | bytearray | memoryview | str):
+                raise MoleculerServerError("A stream of objects cannot be sent over HTTP.", 501, "STREAM_OF_OBJECTS")
+        except BaseException:
+            await self.aclose()
+            raise
+
+    async def __anext__(self) -> bytes:
+        item = await anext(self._items)
+        return item.encode() if isinstance(item, str) else bytes(item) if isinstance(item, _BINARY) else item
+
+    async def aclose(self) -> None:
+        await self._items.aclose()
 
 
 async def send_stream(
