@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from tautomer import logs
 from tautomer._tasks import TaskScope
-from tautomer.balancing import strategy_factory
+from tautomer.balancing import Strategies
 from tautomer.calling import Calling, remote_chain
 from tautomer.context import CallDef, CallOptions, Context
 from tautomer.definitions import plain
@@ -39,6 +39,7 @@ from tautomer.service import Service, dependency_list
 from tautomer.settings import Settings
 from tautomer.transit import Transit
 from tautomer.transporters import resolve as resolve_transporter
+from tautomer.validation.javascript import to_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,7 +118,7 @@ class Broker:
         reg = settings.registry
         self.registry = Registry(
             node,
-            strategy_factory(reg.strategy),
+            Strategies(host.random, reg.strategy, reg.strategy_options, to_text),
             reg.prefer_local,
             self._remote_handler,
             Bounds(reg.services_max, reg.actions_max),

@@ -65,7 +65,10 @@ class LocalServices:
         service.attach(self._broker)
         if any(known.full_name == service.full_name for known in self.all):
             raise ServiceSchemaError(f"a service named '{service.full_name}' is on this node already")
-        service.action_defs(), service.event_defs()  # A fault in the marks is to be told here, where it was written.
+        definitions: list[ActionDef | EventDef] = [*service.action_defs(), *service.event_defs()]
+        for definition in definitions:
+            # A fault in the marks is to be told here, where it was written.
+            self._registry.strategies.own(definition.extra, service.settings)
         waiting: list[Awaitable[None]] = []
         for hook in service.hooks("created"):
             told = hook()
@@ -178,19 +181,21 @@ class LocalServices:
 
     async def _action(self, service: Service, entry: ServiceEntry, definition: ActionDef) -> Endpoint:
         full_name = service.action_name(definition.name)
-        wire = definition.wire(full_name, _wire_schema(definition.params))
+        wire = self._with_strategy(definition.wire(full_name, _wire_schema(definition.params)), service, definition)
         handler = by_context(definition.method)
         endpoint = Endpoint(full_name, entry.node_id, True, entry, wire, handler, definition)
+        endpoint.strategy = self._registry.strategies.own(definition.extra, service.settings)
         endpoint.handler = await compose(self._ring, "local_action", handler, endpoint)
         return endpoint
 
     async def _event(self, service: Service, entry: ServiceEntry, definition: EventDef) -> EventEndpoint:
-        wire = definition.wire(_wire_schema(definition.params))
+        wire = self._with_strategy(definition.wire(_wire_schema(definition.params)), service, definition)
         entry.events[subscription_key(entry.events, definition.name, definition.group)] = wire
         group = definition.group or service.name
         endpoint = EventEndpoint(
             definition.name, entry.node_id, True, entry, wire, _never, group, params=definition.params
         )
+        endpoint.strategy = self._registry.strategies.own(definition.extra, service.settings)
 
         def failed(ctx: Context[Any], error: BaseException) -> None:
             self._delivery.report(endpoint, ctx, error)
@@ -201,6 +206,14 @@ class LocalServices:
         if endpoint.handler is handler and len(definition.methods) == 1 and not asyncio.iscoroutinefunction(only):
             endpoint.plain = _plain(only)
         return endpoint
+
+    def _with_strategy(
+        self, wire: dict[str, Any], service: Service, definition: ActionDef | EventDef
+    ) -> dict[str, Any]:
+        """The entry with its strategy as Node spells it."""
+        wire.pop("strategy_options", None)
+        wire.update(self._registry.strategies.wire(definition.extra, service.settings))
+        return wire
 
 
 def _wire_schema(schema: object) -> Any:

@@ -35,7 +35,7 @@ class NodeService(Service):
                 continue
             described = node.describe(self._wall)
             if ctx.params["withServices"]:
-                described["services"] = [_service(s, True, True) for s in registry.services if s.node_id == node.id]
+                described["services"] = [_service(s, True, True) for s in registry.services_of(node.id)]
             listed.append(described)
         return listed
 

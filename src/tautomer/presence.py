@@ -264,7 +264,7 @@ class Presence:
 
     def _info(self) -> Info:
         node = self._registry.local_node
-        services = [] if self.leaving else [_service_info(s) for s in self._registry.services if s.local]
+        services = [] if self.leaving else [_service_info(s) for s in self._registry.services_of(node.id)]
         return Info(
             services=services,
             ip_list=list(node.ip_list),
