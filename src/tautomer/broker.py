@@ -26,7 +26,7 @@ from tautomer.local_services import LocalServices
 from tautomer.middleware import Middleware, notify, overridden, resolve
 from tautomer.middlewares import built_in
 from tautomer.node_service import NodeService
-from tautomer.ports import Handler
+from tautomer.ports import Handler, Transporter
 from tautomer.presence import client_of
 from tautomer.protocol.codec import Codec
 from tautomer.protocol.topics import is_topic_part
@@ -116,12 +116,14 @@ class Broker:
             metadata=plain(settings.metadata),
         )
         reg = settings.registry
+        transporter = resolve_transporter(settings.transporter, host)
         self.registry = Registry(
             node,
             Strategies(host.random, reg.strategy, reg.strategy_options, to_text),
             reg.prefer_local,
             self._remote_handler,
             Bounds(reg.services_max, reg.actions_max),
+            balanced=settings.disable_balancer and _balances(transporter),
         )
         self._actions = self.registry.actions
         self._calling = Calling(self, self.registry, self.middlewares, settings.max_call_level)
@@ -130,7 +132,7 @@ class Broker:
         self.call_nested = self._calling.nested
         self.publish = self._publishing.publish
         self._local = LocalServices(self, self.registry, self.middlewares, self._ring, self._publishing.delivery)
-        self.transit = self._publishing.transit = self._make_transit()
+        self.transit = self._publishing.transit = self._make_transit(transporter)
         if settings.internal_services:
             self._local.create(NodeService())
         for middleware in self.middlewares:
@@ -480,6 +482,8 @@ class Broker:
         await notify(self.middlewares, "broker_stopping", self, backwards=True)
         if self.transit is not None:
             self.transit.presence.leave()
+            if self.transit.balanced is not None:
+                await self.transit.balanced.leave()
         await self._local.tell_stopping()
         await self._tear_down(list(self._local.all))
         await notify(self.middlewares, "broker_stopped", self, backwards=True)
@@ -531,8 +535,7 @@ class Broker:
 
     # --- building ---
 
-    def _make_transit(self) -> Transit | None:
-        transporter = resolve_transporter(self.settings.transporter, self.host)
+    def _make_transit(self, transporter: Transporter | None) -> Transit | None:
         codec = Codec(resolve_serializer(self.settings.serializer))
         if transporter is None:
             return None
@@ -551,6 +554,17 @@ def _node_id(host: Host) -> str:
     number = next(_following)
     name = f"{host.hostname.lower()}-{host.pid}"
     return name if number == 1 else f"{name}-{number}"
+
+
+def _balances(transporter: Transporter | None) -> bool:
+    """Whether the message broker can choose; if not, we do after all, as Node does."""
+    if transporter is None:
+        return False
+    if not transporter.balances:
+        log.warning(
+            "disable_balancer has no effect: this transporter cannot choose", extra={"transporter": transporter.name}
+        )
+    return transporter.balances
 
 
 def _configure_logs(settings: Settings) -> None:

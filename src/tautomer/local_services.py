@@ -20,6 +20,7 @@ from tautomer.registry.registry import Registry, ServiceEntry
 from tautomer.service import Service, dependency_list
 
 if TYPE_CHECKING:
+    from tautomer.balanced import BalancedTopics
     from tautomer.broker import Broker
 
 log = logging.getLogger("tautomer.services")
@@ -105,6 +106,9 @@ class LocalServices:
                 await told
         self._registry.register_local(entry, actions, events)
         self._offered[id(service)] = entry
+        if (balanced := self._balanced()) is not None:
+            # Before anybody can hear of the service: who calls at once must find it (protocol section 2.3).
+            await balanced.renew()
         self._broker.services_changed()
         await notify(self._middlewares, "service_started", service)
         log.info("service started", extra={"service": service.full_name})
@@ -126,6 +130,8 @@ class LocalServices:
         entry = self._offered.pop(id(service), None)
         await notify(self._middlewares, "service_stopping", service, backwards=True)
         if entry is not None:
+            if (balanced := self._balanced()) is not None:
+                await balanced.renew(without=entry)
             self._registry.unregister_local(entry)
             self._broker.services_changed()
         await self._bounded(service, "stopped")
@@ -153,6 +159,10 @@ class LocalServices:
             log.error(error.message, extra={"hook": kind, "seconds": limit})
         except Exception:
             log.exception("service failed to stop", extra={"service": service.full_name, "hook": kind})
+
+    def _balanced(self) -> BalancedTopics | None:
+        transit = self._broker.transit
+        return None if transit is None else transit.balanced
 
     # --- from marks to endpoints ---
 

@@ -142,6 +142,12 @@ class Publishing:
                 ctx._headers = dict(headers)
             return ctx
 
+        if self._table.balanced_by_broker and kind != "broadcastLocal" and self.transit is not None:
+            named = named or self._table.groups(event)
+            if kind == "emit":
+                for group in named:
+                    self.transit.send_balanced_event(context(None), event, group, self._table.nodes(event, group))
+                return Told([], self.transit.drain)
         chosen, remote = self._choose(kind, event, named, context)
         told = (self.delivery.tell(endpoint, context(endpoint)) for endpoint in chosen)
         tasks: list[asyncio.Task[Any]] = [task for task in told if task is not None]

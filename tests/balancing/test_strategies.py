@@ -95,7 +95,7 @@ class TestOptions:
             strategies(name, options)
 
     def test_all_faults_are_told_at_once(self) -> None:
-        with pytest.raises(BrokerOptionsError, match="vnodes .*; unknown option 'x'"):
+        with pytest.raises(BrokerOptionsError, match=r"vnodes .*; unknown option 'x'"):
             strategies("Shard", {"vnodes": 0, "x": 1})
 
 

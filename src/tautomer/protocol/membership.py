@@ -26,6 +26,7 @@ class Peer:
 
     Attributes:
         version: Highest protocol version heard from it.
+        spoken: All versions heard from it.
         seq: Of its last INFO.
         seen_at: Seconds, when it was last heard.
         online: False once it left or fell silent.
@@ -35,6 +36,7 @@ class Peer:
     node_id: str
     instance_id: str | None = None
     version: str = ""
+    spoken: tuple[str, ...] = ()
     seq: float = 0
     seen_at: float = 0.0
     online: bool = False
@@ -54,6 +56,7 @@ class Membership:
         nodes_max: More are refused.
         asks_per_second: How many DISCOVERs leave at most; each node is asked once a second.
         refused: INFOs of nodes over the limit.
+        voices: Rises whenever a node is heard in a version that is new of it.
     """
 
     timeout: float
@@ -62,6 +65,7 @@ class Membership:
     asks_per_second: int = 50
     peers: dict[str, Peer] = field(default_factory=dict)
     refused: int = 0
+    voices: int = 0
     _asked_at: dict[str, float] = field(default_factory=dict)
 
     def info(self, node_id: str, instance_id: str | None, seq: float, version: str, now: float) -> Change:
@@ -86,7 +90,7 @@ class Membership:
             change = Change.NONE
         if change is not Change.NONE:
             if change is Change.RECONNECTED or peer.instance_id != instance_id:
-                peer.version = ""  # It may have come back as an older release.
+                peer.version, peer.spoken = "", ()  # It may have come back as an older release.
             peer.instance_id, peer.seq = instance_id, seq
             peer.online, peer.offline_since = True, None
         self._note(peer, version, now)
@@ -175,3 +179,6 @@ class Membership:
         peer.seen_at = now
         if version > peer.version:
             peer.version = version
+        if version not in peer.spoken:
+            peer.spoken = (*peer.spoken, version)
+            self.voices += 1

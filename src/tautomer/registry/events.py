@@ -117,10 +117,11 @@ class EventTable:
     `groups` of the methods below: those that are asked for; None or none of them means all.
     """
 
-    __slots__ = ("_audiences", "_lists", "_prefer_local", "_strategies")
+    __slots__ = ("_audiences", "_lists", "_prefer_local", "_strategies", "balanced_by_broker")
 
-    def __init__(self, strategies: Strategies, prefer_local: bool) -> None:
+    def __init__(self, strategies: Strategies, prefer_local: bool, balanced: bool = False) -> None:
         self._strategies = strategies
+        self.balanced_by_broker = balanced
         self._prefer_local = prefer_local
         self._lists: dict[tuple[str, str], Listeners] = {}
         self._audiences: dict[str, Audience] = {}
@@ -163,7 +164,8 @@ class EventTable:
 
     def _find(self, event: str) -> Audience:
         lists = tuple(listeners for listeners in self._lists.values() if listeners.hears(event))
-        only = lists[0].only if len(lists) == 1 else None
+        # Where the message broker chooses, who it will be is not known here.
+        only = lists[0].only if len(lists) == 1 and not self.balanced_by_broker else None
         return Audience(lists, only if only is not None and only.local and only.plain is not None else None)
 
     def balanced(
@@ -202,6 +204,15 @@ class EventTable:
                 if endpoint is not None:
                     chosen.append(endpoint)
         return chosen
+
+    def nodes(self, event: str, group: str) -> list[str]:
+        """The nodes of which one hears the event in that group."""
+        return [
+            endpoint.node_id
+            for listeners in self.audience(event).lists
+            if listeners.group == group
+            for endpoint in listeners.all
+        ]
 
     def groups(self, event: str) -> list[str]:
         """The groups that hear the event, each once."""

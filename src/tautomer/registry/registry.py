@@ -103,6 +103,7 @@ class Registry:
         events: Who listens to what.
         nodes: Every node known, this one included.
         strategies: As given.
+        balanced: As given.
     """
 
     def __init__(
@@ -117,11 +118,11 @@ class Registry:
         self.local_node = node
         self.nodes: dict[str, Node] = {node.id: node}
         self.actions: dict[str, EndpointList] = {}
-        self.events = EventTable(strategies, prefer_local)
+        self.events = EventTable(strategies, prefer_local, balanced)
         self.strategies = strategies
         self._prefer_local = prefer_local
         self._remote_handler = remote_handler
-        self._balanced = remote_handler if balanced else None
+        self.balanced = balanced
         self._bounds = bounds or Bounds()
         # This node's own stands first.
         self._offers: dict[str, _Offer] = {node.id: _Offer()}
@@ -328,7 +329,7 @@ class Registry:
             # Nobody's turn is lost with a list that is empty, and whoever comes now may want another strategy.
             strategy = self.strategies.for_list(endpoint.strategy, endpoint.entry)
             found = self.actions[endpoint.name] = EndpointList(
-                endpoint.name, strategy, self._prefer_local, self._balanced
+                endpoint.name, strategy, self._prefer_local, self._remote_handler if self.balanced else None
             )
             self._vacant.pop(endpoint.name, None)
         found.put(endpoint)
