@@ -306,10 +306,10 @@ async def test_it_is_asked_in_the_version_that_those_who_offer_it_speak(mesh: Me
     old.introduce(service_info("far", "do"))
     new.introduce(service_info("other", "do"))
     await node.wait_for_services(["far", "other"], 5)
-    for peer, action in ((old, "far.do"), (new, "other.do")):
-        await peer.listen_balanced(action)
-        asked = asyncio.create_task(node.call(action, timeout=5.0))
-        request = await peer.hears("REQ", action=action)
+    for peer, name in ((old, "far.do"), (new, "other.do")):
+        await peer.listen_balanced(name)
+        asked = asyncio.create_task(node.call(name, timeout=5.0))
+        request = await peer.hears("REQ", action=name)
         peer.answer(request, data=request["ver"])
 
         assert peer.version == await asked

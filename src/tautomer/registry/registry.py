@@ -272,7 +272,11 @@ class Registry:
             else:
                 known.say_what(service)
             changed = True
-        if changed:
+        reordered = list(offer.services) != list(services)
+        if reordered:
+            # Of two services with one action the later has it, so what was said before must not matter.
+            offer.services = {name: offer.services[name] for name in services}
+        if changed or reordered:
             self._renew_actions(offer)
             self._renew_events(offer)
         return changed
