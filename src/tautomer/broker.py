@@ -26,6 +26,7 @@ from tautomer.local_services import LocalServices
 from tautomer.middleware import Middleware, notify, overridden, resolve
 from tautomer.middlewares import built_in
 from tautomer.node_service import NodeService
+from tautomer.pinging import Pinging
 from tautomer.ports import Handler, Transporter
 from tautomer.presence import client_of
 from tautomer.protocol.codec import Codec
@@ -133,6 +134,11 @@ class Broker:
         self.publish = self._publishing.publish
         self._local = LocalServices(self, self.registry, self.middlewares, self._ring, self._publishing.delivery)
         self.transit = self._publishing.transit = self._make_transit(transporter)
+        self._pinging = (
+            None
+            if self.transit is None
+            else Pinging(host, self.registry, self.registry.strategies.latencies, self.transit.ping)
+        )
         if settings.internal_services:
             self._local.create(NodeService())
         for middleware in self.middlewares:
@@ -410,6 +416,8 @@ class Broker:
                 self.started = True
                 if self.transit is not None and self.transit.connected:
                     self.transit.presence.announce_now()
+                if self._pinging is not None:
+                    self._pinging.start()
                 await notify(self.middlewares, "broker_started", self)
         except BaseException as error:
             self.started, self._starting, self._ended = False, None, True
@@ -498,6 +506,8 @@ class Broker:
             await self.transit.serving.finish(self.settings.shutdown_timeout)
         for service in reversed(services):
             await self._local.stop(service)
+        if self._pinging is not None:
+            await self._pinging.close()
         if self.transit is not None:
             try:
                 await self.transit.close()
