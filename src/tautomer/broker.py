@@ -344,36 +344,44 @@ class Broker:
         return [self.create_service(service) for service in load_folder(Path(folder), mask)]
 
     async def wait_for_services(
-        self, names: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]], timeout: float = 0.0
-    ) -> None:
+        self, names: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]], timeout: float | None = None
+    ) -> dict[str, Any]:
         """Wait until services of these names are known, here or elsewhere.
 
         Args:
             names: Full names, or ``{"name", "version"}``; a list of versions means any of them.
-            timeout: Seconds; 0 for no end.
+            timeout: Seconds, 0 for no end; `dependency_timeout` of the settings if not given.
+
+        Returns:
+            ``{"services": names, "statuses": [{"name", "available"}]}``, each version by itself.
 
         Raises:
-            MoleculerServerError: Not all came in time, type ``WAITFOR_SERVICES``; `data` tells which.
+            MoleculerServerError: Not all came in time, type ``WAITFOR_SERVICES``; its data is of that shape.
         """
+        if timeout is None:
+            timeout = self.settings.dependency_timeout
         wanted = [_alternatives(one) for one in dependency_list(names)]
+        known = self.registry.has_service
         changed = asyncio.Event()
         self._changed.add(changed)
         try:
             async with asyncio.timeout(timeout or None):
-                while not all(any(map(self.registry.has_service, names)) for names in wanted):
+                while not all(any(map(known, names)) for names in wanted):
                     changed.clear()
                     await changed.wait()
         except TimeoutError as error:
-            statuses = [{"name": n[0], "available": any(map(self.registry.has_service, n))} for n in wanted]
-            missing = ", ".join(one["name"] for one in statuses if not one["available"])  # type: ignore[misc]  # Text.
+            missing = ", ".join(" or ".join(names) for names in wanted if not any(map(known, names)))
             raise MoleculerServerError(
-                f"services not found within {timeout:g} s: {missing}",
-                500,
-                "WAITFOR_SERVICES",
-                {"services": [n[0] for n in wanted], "statuses": statuses},
+                f"services not found within {timeout:g} s: {missing}", 500, "WAITFOR_SERVICES", self._statuses(wanted)
             ) from error
         finally:
             self._changed.discard(changed)
+        return self._statuses(wanted)
+
+    def _statuses(self, wanted: list[list[str]]) -> dict[str, Any]:
+        names = list(dict.fromkeys(name for names in wanted for name in names))
+        statuses = [{"name": name, "available": self.registry.has_service(name)} for name in names]
+        return {"services": names, "statuses": statuses}
 
     def services_changed(self) -> None:
         """This node's services changed: its listeners are told now, the other nodes in a moment."""

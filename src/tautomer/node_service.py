@@ -160,10 +160,7 @@ class NodeService(Service):
                 "strategy": str(settings.registry.strategy),
                 "stopDelay": settings.transit.stop_delay * 1000,
             },
-            "transit": {
-                "maxQueueSize": settings.transit.pending_max,
-                "serviceChangedDebounceTime": settings.transit.announce_delay * 1000,
-            },
+            "transit": {"maxQueueSize": settings.transit.pending_max},
             "metadata": dict(settings.metadata),
         }
 
