@@ -123,7 +123,7 @@ class Broker:
             Strategies(host.random, reg.strategy, reg.strategy_options, to_text),
             reg.prefer_local,
             self._remote_handler,
-            Bounds(reg.services_max, reg.actions_max),
+            Bounds(reg.services_max, reg.actions_max, reg.mesh_actions_max),
             balanced=settings.disable_balancer and _balances(transporter),
         )
         self._actions = self.registry.actions

@@ -71,6 +71,7 @@ class RegistrySettings:
         nodes_max: More nodes are refused.
         services_max: Services one node may announce.
         actions_max: Actions one node may announce.
+        mesh_actions_max: Actions and subscriptions of all nodes together; INFOs over it are refused.
     """
 
     strategy: str | Callable[..., Strategy] = "RoundRobin"
@@ -79,13 +80,21 @@ class RegistrySettings:
     nodes_max: int = 2_000
     services_max: int = 500
     actions_max: int = 5_000
+    mesh_actions_max: int = 200_000
 
     def __post_init__(self) -> None:
         if not isinstance(self.strategy_options, Mapping):
             raise BrokerOptionsError(
                 f"registry.strategy_options is a dict, not {self.strategy_options!r}", {"setting": "strategy_options"}
             )
-        _at_least("registry", 1, nodes_max=self.nodes_max, services_max=self.services_max, actions_max=self.actions_max)
+        _at_least(
+            "registry",
+            1,
+            nodes_max=self.nodes_max,
+            services_max=self.services_max,
+            actions_max=self.actions_max,
+            mesh_actions_max=self.mesh_actions_max,
+        )
 
 
 @record

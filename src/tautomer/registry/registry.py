@@ -21,6 +21,10 @@ class InfoRefused(Exception):
     """An INFO that is refused whole; the last good one of the node stays."""
 
 
+class MeshIsFull(InfoRefused):
+    """All nodes together offer too much already: nobody's fault in particular."""
+
+
 @dataclass(slots=True, eq=False)
 class ServiceEntry:
     """One service at one node.
@@ -70,17 +74,22 @@ def full_service_name(name: str, version: str | int | float | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much one node may announce. More is refused whole."""
+    """How much one node may announce, and all of them in `mesh`. More is refused whole."""
 
     services: int = 500
     actions: int = 5_000
+    mesh: int = 200_000
 
 
 @dataclass(slots=True, eq=False)
 class _Offer:
-    """What one node offers: its services by full name, its endpoints by what they are found by."""
+    """What one node offers: its services by full name, its endpoints by what they are found by.
+
+    `size` counts what another node announced; this node's own has no bound.
+    """
 
     services: dict[str, ServiceEntry] = field(default_factory=dict)
+    size: int = 0
     actions: dict[str, Endpoint] = field(default_factory=dict)
     events: dict[tuple[str, str, str], EventEndpoint] = field(default_factory=dict)
 
@@ -126,6 +135,7 @@ class Registry:
         self._bounds = bounds or Bounds()
         # This node's own stands first.
         self._offers: dict[str, _Offer] = {node.id: _Offer()}
+        self._size = 0
         # How many nodes have a service of that full name.
         self._names: dict[str, int] = {}
         # Actions that nobody offers now, oldest first. They stay known ("not available" instead of "not found"),
@@ -231,6 +241,12 @@ class Registry:
             count = sum(len(getattr(service, kind)) for service in offered)
             if count > self._bounds.actions:
                 raise InfoRefused(f"{count} {kind}, at most {self._bounds.actions} are taken")
+        size = sum(len(service.actions) + len(service.events) for service in offered)
+        known = self._offers.get(info.sender)
+        if self._size - (0 if known is None else known.size) + size > self._bounds.mesh:
+            raise MeshIsFull(
+                f"all nodes together offer {self._size} actions and listeners, at most {self._bounds.mesh}"
+            )
         for service in offered:
             patterns = [entry["name"] for entry in service.events.values()]
             for name in (service.name, service.full_name, *service.actions, *patterns):
@@ -277,6 +293,9 @@ class Registry:
             # Of two services with one action the later has it, so what was said before must not matter.
             offer.services = {name: offer.services[name] for name in services}
         if changed or reordered:
+            size = sum(len(service.actions) + len(service.events) for service in services.values())
+            self._size += size - offer.size
+            offer.size = size
             self._renew_actions(offer)
             self._renew_events(offer)
         return changed

@@ -16,7 +16,7 @@ QUEUED_MAX = 100_000
 """Messages on the way in one bus; over it, `send` refuses."""
 
 
-TURN_MAX = 100
+TURN_MAX = 50
 """Messages that are handed over in one turn of the loop."""
 
 
