@@ -255,6 +255,11 @@ class TestPublicSettings:
         assert public == Service("math", settings=settings).public_settings()
         assert "secret" == settings["password"]
 
+    def test_are_without_what_is_secure_in_either_spelling(self) -> None:
+        settings = {"a": 1, "b": 2, "c": 3, "$secure_settings": ["a"], "$secureSettings": "b"}
+
+        assert {"c": 3} == Service("math", settings=settings).public_settings()
+
     @pytest.mark.parametrize("secure", [None, [], (), ""])
     def test_are_all_when_nothing_is(self, secure: Any) -> None:
         assert {"a": 1} == Service("math", settings={"a": 1, "$secureSettings": secure}).public_settings()

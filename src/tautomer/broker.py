@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from tautomer import logs
 from tautomer._tasks import TaskScope
-from tautomer.balancing import strategy_factory
+from tautomer.balancing import Strategies
 from tautomer.calling import Calling, remote_chain
 from tautomer.context import CallDef, CallOptions, Context
 from tautomer.definitions import plain
@@ -28,7 +28,8 @@ from tautomer.local_services import LocalServices
 from tautomer.middleware import Middleware, notify, overridden, resolve
 from tautomer.middlewares import built_in
 from tautomer.node_service import NodeService
-from tautomer.ports import Handler
+from tautomer.pinging import Pinging
+from tautomer.ports import Handler, Transporter
 from tautomer.presence import client_of
 from tautomer.protocol.codec import Codec
 from tautomer.protocol.topics import is_topic_part
@@ -42,6 +43,7 @@ from tautomer.settings import Settings
 from tautomer.stalls import StallWatch
 from tautomer.transit import Transit
 from tautomer.transporters import resolve as resolve_transporter
+from tautomer.validation.javascript import to_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,12 +124,14 @@ class Broker:
             metadata=plain(settings.metadata),
         )
         reg = settings.registry
+        transporter = resolve_transporter(settings.transporter, host)
         self.registry = Registry(
             node,
-            strategy_factory(reg.strategy),
+            Strategies(host.random, reg.strategy, reg.strategy_options, to_text),
             reg.prefer_local,
             self._remote_handler,
-            Bounds(reg.services_max, reg.actions_max),
+            Bounds(reg.services_max, reg.actions_max, reg.mesh_actions_max),
+            balanced=settings.disable_balancer and _balances(transporter),
         )
         self._actions = self.registry.actions
         self._calling = Calling(self, self.registry, self.middlewares, settings.max_call_level)
@@ -136,7 +140,12 @@ class Broker:
         self.call_nested = self._calling.nested
         self.publish = self._publishing.publish
         self._local = LocalServices(self, self.registry, self.middlewares, self._ring, self._publishing.delivery)
-        self.transit = self._publishing.transit = self._make_transit()
+        self.transit = self._publishing.transit = self._make_transit(transporter)
+        self._pinging = (
+            None
+            if self.transit is None
+            else Pinging(host, self.registry, self.registry.strategies.latencies, self.transit.ping)
+        )
         if settings.internal_services:
             self._local.create(NodeService())
         for middleware in self.middlewares:
@@ -342,36 +351,44 @@ class Broker:
         return [self.create_service(service) for service in load_folder(Path(folder), mask)]
 
     async def wait_for_services(
-        self, names: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]], timeout: float = 0.0
-    ) -> None:
+        self, names: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]], timeout: float | None = None
+    ) -> dict[str, Any]:
         """Wait until services of these names are known, here or elsewhere.
 
         Args:
             names: Full names, or ``{"name", "version"}``; a list of versions means any of them.
-            timeout: Seconds; 0 for no end.
+            timeout: Seconds, 0 for no end; `dependency_timeout` of the settings if not given.
+
+        Returns:
+            ``{"services": names, "statuses": [{"name", "available"}]}``, each version by itself.
 
         Raises:
-            MoleculerServerError: Not all came in time, type ``WAITFOR_SERVICES``; `data` tells which.
+            MoleculerServerError: Not all came in time, type ``WAITFOR_SERVICES``; its data is of that shape.
         """
+        if timeout is None:
+            timeout = self.settings.dependency_timeout
         wanted = [_alternatives(one) for one in dependency_list(names)]
+        known = self.registry.has_service
         changed = asyncio.Event()
         self._changed.add(changed)
         try:
             async with asyncio.timeout(timeout or None):
-                while not all(any(map(self.registry.has_service, names)) for names in wanted):
+                while not all(any(map(known, names)) for names in wanted):
                     changed.clear()
                     await changed.wait()
         except TimeoutError as error:
-            statuses = [{"name": n[0], "available": any(map(self.registry.has_service, n))} for n in wanted]
-            missing = ", ".join(one["name"] for one in statuses if not one["available"])  # type: ignore[misc]  # Text.
+            missing = ", ".join(" or ".join(names) for names in wanted if not any(map(known, names)))
             raise MoleculerServerError(
-                f"services not found within {timeout:g} s: {missing}",
-                500,
-                "WAITFOR_SERVICES",
-                {"services": [n[0] for n in wanted], "statuses": statuses},
+                f"services not found within {timeout:g} s: {missing}", 500, "WAITFOR_SERVICES", self._statuses(wanted)
             ) from error
         finally:
             self._changed.discard(changed)
+        return self._statuses(wanted)
+
+    def _statuses(self, wanted: list[list[str]]) -> dict[str, Any]:
+        names = list(dict.fromkeys(name for names in wanted for name in names))
+        statuses = [{"name": name, "available": self.registry.has_service(name)} for name in names]
+        return {"services": names, "statuses": statuses}
 
     def services_changed(self) -> None:
         """This node's services changed: its listeners are told now, the other nodes in a moment."""
@@ -416,6 +433,8 @@ class Broker:
                 self.started = True
                 if self.transit is not None and self.transit.connected:
                     self.transit.presence.announce_now()
+                if self._pinging is not None:
+                    self._pinging.start()
                 await notify(self.middlewares, "broker_started", self)
         except BaseException as error:
             self.started, self._starting, self._ended = False, None, True
@@ -484,6 +503,8 @@ class Broker:
         await self._tell_stop("broker_stopping")
         if self.transit is not None:
             self.transit.presence.leave()
+            if self.transit.balanced is not None:
+                await self.transit.balanced.leave()
         await self._local.tell_stopping()
         await self._tear_down(list(self._local.all))
         await self._tell_stop("broker_stopped")
@@ -501,6 +522,8 @@ class Broker:
             await self.transit.serving.finish(self.settings.shutdown_timeout)
         for service in reversed(services):
             await self._local.stop(service)
+        if self._pinging is not None:
+            await self._pinging.close()
         if self.transit is not None:
             try:
                 await self.transit.close()
@@ -539,8 +562,7 @@ class Broker:
 
     # --- building ---
 
-    def _make_transit(self) -> Transit | None:
-        transporter = resolve_transporter(self.settings.transporter, self.host)
+    def _make_transit(self, transporter: Transporter | None) -> Transit | None:
         codec = Codec(resolve_serializer(self.settings.serializer))
         if transporter is None:
             return None
@@ -561,6 +583,17 @@ def _node_id(host: Host) -> str:
     number = next(_following)
     name = f"{host.hostname.lower()}-{host.pid}"
     return name if number == 1 else f"{name}-{number}"
+
+
+def _balances(transporter: Transporter | None) -> bool:
+    """Whether the message broker can choose; if not, we do after all, as Node does."""
+    if transporter is None:
+        return False
+    if not transporter.balances:
+        log.warning(
+            "disable_balancer has no effect: this transporter cannot choose", extra={"transporter": transporter.name}
+        )
+    return transporter.balances
 
 
 def _configure_logs(settings: Settings) -> None:

@@ -21,6 +21,7 @@ from tautomer.registry.registry import Registry, ServiceEntry
 from tautomer.service import Service, dependency_list
 
 if TYPE_CHECKING:
+    from tautomer.balanced import BalancedTopics
     from tautomer.broker import Broker
 
 log = logging.getLogger("tautomer.services")
@@ -66,7 +67,10 @@ class LocalServices:
         service.attach(self._broker)
         if any(known.full_name == service.full_name for known in self.all):
             raise ServiceSchemaError(f"a service named '{service.full_name}' is on this node already")
-        service.action_defs(), service.event_defs()  # A fault in the marks is to be told here, where it was written.
+        definitions: list[ActionDef | EventDef] = [*service.action_defs(), *service.event_defs()]
+        for definition in definitions:
+            # A fault in the marks is to be told here, where it was written.
+            self._registry.strategies.own(definition.extra, service.settings)
         waiting: list[Awaitable[None]] = []
         for hook in service.hooks("created"):
             told = hook()
@@ -103,6 +107,9 @@ class LocalServices:
                 await told
         self._registry.register_local(entry, actions, events)
         self._offered[id(service)] = entry
+        if (balanced := self._balanced()) is not None:
+            # Before anybody can hear of the service: who calls at once must find it (protocol section 2.3).
+            await balanced.renew()
         self._broker.services_changed()
         await notify(self._middlewares, "service_started", service)
         log.info("service started", extra={"service": service.full_name})
@@ -148,6 +155,8 @@ class LocalServices:
         limit = self._limit(service)
         await notify(self._middlewares, "service_stopping", service, backwards=True, timeout=limit)
         if entry is not None:
+            if (balanced := self._balanced()) is not None:
+                await balanced.renew(without=entry)
             self._registry.unregister_local(entry)
             self._broker.services_changed()
         await self._bounded(service, "stopped")
@@ -181,6 +190,10 @@ class LocalServices:
         except (Exception, SystemExit):
             log.exception("service failed to stop", extra={"service": service.full_name, "hook": kind})
 
+    def _balanced(self) -> BalancedTopics | None:
+        transit = self._broker.transit
+        return None if transit is None else transit.balanced
+
     # --- from marks to endpoints ---
 
     async def _compose(self, service: Service) -> tuple[ServiceEntry, list[Endpoint], list[EventEndpoint]]:
@@ -208,19 +221,21 @@ class LocalServices:
 
     async def _action(self, service: Service, entry: ServiceEntry, definition: ActionDef) -> Endpoint:
         full_name = service.action_name(definition.name)
-        wire = definition.wire(full_name, _wire_schema(definition.params))
+        wire = self._with_strategy(definition.wire(full_name, _wire_schema(definition.params)), service, definition)
         handler = by_context(definition.method)
         endpoint = Endpoint(full_name, entry.node_id, True, entry, wire, handler, definition)
+        endpoint.strategy = self._registry.strategies.own(definition.extra, service.settings)
         endpoint.handler = await compose(self._ring, "local_action", handler, endpoint)
         return endpoint
 
     async def _event(self, service: Service, entry: ServiceEntry, definition: EventDef) -> EventEndpoint:
-        wire = definition.wire(_wire_schema(definition.params))
+        wire = self._with_strategy(definition.wire(_wire_schema(definition.params)), service, definition)
         entry.events[subscription_key(entry.events, definition.name, definition.group)] = wire
         group = definition.group or service.name
         endpoint = EventEndpoint(
             definition.name, entry.node_id, True, entry, wire, _never, group, params=definition.params
         )
+        endpoint.strategy = self._registry.strategies.own(definition.extra, service.settings)
 
         def failed(ctx: Context[Any], error: BaseException) -> None:
             self._delivery.report(endpoint, ctx, error)
@@ -231,6 +246,14 @@ class LocalServices:
         if endpoint.handler is handler and len(definition.methods) == 1 and not asyncio.iscoroutinefunction(only):
             endpoint.plain = _plain(only)
         return endpoint
+
+    def _with_strategy(
+        self, wire: dict[str, Any], service: Service, definition: ActionDef | EventDef
+    ) -> dict[str, Any]:
+        """The entry with its strategy as Node spells it."""
+        wire.pop("strategy_options", None)
+        wire.update(self._registry.strategies.wire(definition.extra, service.settings))
+        return wire
 
 
 def _wire_schema(schema: object) -> Any:

@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterable, Mapping
+from email.utils import formatdate
 from typing import Any
 
 from tautomer.context import Context
@@ -17,7 +18,12 @@ from tautomer.service import Service
 
 _FLAG = {"type": "boolean", "optional": True, "convert": True, "default": False}
 _ON = {**_FLAG, "default": True}
+_NAMES = {"type": "multi", "optional": True, "rules": [{"type": "string"}, {"type": "array", "items": "string"}]}
 _LISTED = {"onlyLocal": _FLAG, "skipInternal": _FLAG, "withEndpoints": _FLAG, "onlyAvailable": _FLAG}
+
+
+_ARCHITECTURES = {"x86_64": "x64", "AMD64": "x64", "aarch64": "arm64", "i686": "ia32", "armv7l": "arm"}
+"""Node's names of them."""
 
 
 class NodeService(Service):
@@ -34,8 +40,10 @@ class NodeService(Service):
             if ctx.params["onlyAvailable"] and not node.available:
                 continue
             described = node.describe(self._wall)
+            if node.local:
+                described["lastHeartbeatTime"] = self.broker.host.wall_ms()
             if ctx.params["withServices"]:
-                described["services"] = [_service(s, True, True) for s in registry.services if s.node_id == node.id]
+                described["services"] = [_service(s, True, True) for s in registry.services_of(node.id)]
             listed.append(described)
         return listed
 
@@ -57,7 +65,7 @@ class NodeService(Service):
         listed: list[dict[str, Any]] = []
         grouped: dict[str, dict[str, Any]] = {}
         for service in self.broker.registry.services:
-            if (params["onlyLocal"] and not service.local) or (params["skipInternal"] and _internal(service.full_name)):
+            if (params["onlyLocal"] and not service.local) or (params["skipInternal"] and _internal(service.name)):
                 continue
             item = _service(service, params["withActions"], params["withEvents"])
             if not params["grouping"]:
@@ -81,7 +89,7 @@ class NodeService(Service):
         for name, endpoints in self.broker.registry.actions.items():
             item = _counted(name, endpoints.all, ctx.params)
             if item is not None:
-                listed.append({**item, "action": dict(endpoints.all[0].entry) if endpoints.all else None})
+                listed.append({**item, **({"action": dict(endpoints.all[0].entry)} if endpoints else {})})
         return listed
 
     @action(params=_LISTED, cache=False, tracing=False)
@@ -111,11 +119,11 @@ class NodeService(Service):
             },
             "mem": _memory(),
             "os": {
-                "uptime": None,
+                "uptime": _uptime(),
                 "type": platform.system(),
                 "release": platform.release(),
                 "hostname": host.hostname,
-                "arch": platform.machine(),
+                "arch": _ARCHITECTURES.get(platform.machine(), platform.machine()),
                 "platform": sys.platform,
                 "user": {},
             },
@@ -127,12 +135,12 @@ class NodeService(Service):
             },
             "client": dict(self.broker.registry.local_node.client),
             "net": {"ip": [*host.ip_list]},
-            "time": {"now": wall_ms, "iso": _iso(wall_ms), "utc": _iso(wall_ms)},
+            "time": {"now": wall_ms, "iso": _iso(wall_ms), "utc": formatdate(wall_ms / 1000, usegmt=True)},
         }
 
-    @action(cache=False, tracing=False)
+    @action(cache=False, tracing=False, params={})
     def options(self, ctx: Context) -> Any:
-        """How the node is set up, without anything that could be a secret."""
+        """How the node is set up, without anything that could be a secret. Durations in Node's units."""
         settings = self.broker.settings
         return {
             "nodeID": self.broker.id,
@@ -142,11 +150,21 @@ class NodeService(Service):
             "maxCallLevel": settings.max_call_level,
             "heartbeatInterval": settings.heartbeat_interval,
             "heartbeatTimeout": settings.heartbeat_timeout,
-            "registry": {"preferLocal": settings.registry.prefer_local, "strategy": str(settings.registry.strategy)},
+            "dependencyTimeout": settings.dependency_timeout * 1000,
+            "disableBalancer": settings.disable_balancer,
+            "internalServices": settings.internal_services,
+            "logLevel": settings.log_level,
+            "serializer": None if settings.serializer is None else str(settings.serializer),
+            "registry": {
+                "preferLocal": settings.registry.prefer_local,
+                "strategy": str(settings.registry.strategy),
+                "stopDelay": settings.transit.stop_delay * 1000,
+            },
+            "transit": {"maxQueueSize": settings.transit.pending_max},
             "metadata": dict(settings.metadata),
         }
 
-    @action(cache=False, tracing=False)
+    @action(cache=False, tracing=False, params={"types": _NAMES, "includes": _NAMES, "excludes": _NAMES})
     def metrics(self, ctx: Context) -> Any:
         """Metrics, where they are on."""
         raise MoleculerClientError("Metrics feature is disabled", 400, "METRICS_DISABLED")
@@ -178,7 +196,8 @@ def _service(service: ServiceEntry, with_actions: bool, with_events: bool) -> di
         shown = {n: e for n, e in service.actions.items() if service.local or e.get("visibility") != "protected"}
         item["actions"] = _entries(shown)
     if with_events:
-        item["events"] = _entries(service.events)
+        # Node leaves those out that listen to a node's own events.
+        item["events"] = _entries({key: e for key, e in service.events.items() if not _internal(e["name"])})
     return item
 
 
@@ -188,20 +207,24 @@ def _entries(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, An
 
 def _counted(name: str, endpoints: Iterable[Endpoint], params: Mapping[str, Any]) -> dict[str, Any] | None:
     """The common part of `$node.actions` and `$node.events`, or None where the params leave it out."""
-    known = [endpoint for endpoint in endpoints if endpoint.local or not params["onlyLocal"]]
+    known = list(endpoints)
+    local = any(endpoint.local for endpoint in known)
     available = any(endpoint.available for endpoint in known)
-    if not known or (params["skipInternal"] and _internal(name)) or (params["onlyAvailable"] and not available):
+    if (
+        (params["onlyLocal"] and not local)
+        or (params["skipInternal"] and _internal(name))
+        or (params["onlyAvailable"] and not available)
+    ):
         return None
     item: dict[str, Any] = {
         "name": name,
         "count": len(known),
-        "hasLocal": any(endpoint.local for endpoint in known),
+        "hasLocal": local,
         "available": available,
     }
-    if params["withEndpoints"]:
-        item["endpoints"] = [
-            {"nodeID": one.node_id, "state": one.available, "available": one.available} for one in known
-        ]
+    if params["withEndpoints"] and known:
+        # Node tells the circuit breaker's state and the node's availability; whoever has left is not listed.
+        item["endpoints"] = [{"nodeID": one.node_id, "state": one.available, "available": True} for one in known]
     return item
 
 
@@ -212,6 +235,15 @@ def _memory() -> dict[str, Any]:
     except (AttributeError, OSError, ValueError):
         return {"free": None, "total": None, "percent": None}
     return {"free": free * page, "total": total * page, "percent": round(100 * free / total, 2)}
+
+
+def _uptime() -> float | None:
+    """Seconds since the machine was started, where it tells."""
+    try:
+        with open("/proc/uptime", encoding="ascii") as told:
+            return float(told.read().split()[0])
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def _process_memory() -> dict[str, Any]:

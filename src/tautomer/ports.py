@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from tautomer.context import Context
+    from tautomer.registry.endpoints import Endpoint
 
 T = TypeVar("T")
-E = TypeVar("E")
+E = TypeVar("E", bound="Endpoint")
 
 Handler: TypeAlias = "Callable[[Context[Any]], Coroutine[Any, Any, Any]]"
 """The one shape of everything that runs for a call or an event: a context in, a coroutine out.
@@ -50,10 +51,12 @@ class Transporter(Protocol):
         message_bytes_max: Largest message the broker takes, or None if it does not say.
             Known once connected.
         connected: Whether the line stands right now.
+        balances: Whether it has `subscribe_balanced`; where it has not, `disable_balancer` is refused.
     """
 
     name: str
     url: str
+    balances: bool
 
     @property
     def message_bytes_max(self) -> int | None: ...
@@ -76,7 +79,14 @@ class Transporter(Protocol):
         """Listen on these topics; survives reconnects. Returns once the broker has taken it in."""
 
     async def subscribe_balanced(self, topic: str, group: str) -> None:
-        """Listen on a topic of which each message goes to one member of the group."""
+        """Listen on a topic of which each message goes to one member of the group, whatever topics its members listen on.
+
+        A part of the topic may be ``*``: any one part; ``**`` at its end: one part or more. `Link.received` is told
+        the topic as it was subscribed. Only asked of a transporter that `balances`.
+        """
+
+    async def unsubscribe_balanced(self, topic: str, group: str) -> None:
+        """Listen no more. Once this returns, no message goes to this member; one that was not subscribed is nothing."""
 
     def send(self, topic: str, data: bytes, token: str | None = None) -> None:
         """Put bytes into a bounded buffer and return at once.
@@ -112,7 +122,11 @@ class Serializer(Protocol):
 
 
 class Strategy(Protocol):
-    """Picks one of several ready endpoints. Pure; never sees an empty list."""
+    """Picks one of several ready endpoints. Pure; never sees an empty list.
+
+    A list that did not change since the last call is the very same tuple. `Endpoint.node` says what is known of
+    an endpoint's node.
+    """
 
     def select(self, endpoints: Sequence[E], ctx: Context[Any] | None) -> E: ...
 

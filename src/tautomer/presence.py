@@ -17,7 +17,7 @@ from tautomer.host import Host
 from tautomer.protocol.membership import Change, Membership
 from tautomer.protocol.packets import Disconnect, Discover, Heartbeat, Info, Packet, ServiceInfo
 from tautomer.registry.nodes import Node
-from tautomer.registry.registry import InfoRefused, Registry, ServiceEntry
+from tautomer.registry.registry import InfoRefused, MeshIsFull, Registry, ServiceEntry
 from tautomer.settings import Settings
 
 log = logging.getLogger("tautomer.presence")
@@ -199,7 +199,9 @@ class Presence:
             # What cannot be taken in must not change what is known of the node either.
             offered = self._registry.check(packet)
         except InfoRefused as refused:
-            self._watcher.drop("info", packet.sender, str(refused), "INFO")
+            # A full mesh is nobody's fault: a flood of made-up names must not become a flood of lines.
+            sender = "" if isinstance(refused, MeshIsFull) else packet.sender
+            self._watcher.drop("info", sender, str(refused), "INFO")
             return
         change = self.membership.info(packet.sender, packet.instance_id, packet.seq or 1, packet.ver, now)
         if change is Change.REFUSED:
@@ -323,7 +325,7 @@ class Presence:
 
     def _info(self) -> Info:
         node = self._registry.local_node
-        services = [] if self.leaving else [_service_info(s) for s in self._registry.services if s.local]
+        services = [] if self.leaving else [_service_info(s) for s in self._registry.services_of(node.id)]
         return Info(
             services=services,
             ip_list=list(node.ip_list),

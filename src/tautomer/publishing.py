@@ -128,7 +128,6 @@ class Publishing:
         if event == "$services.changed":
             self._services_changed()
         named = [groups] if isinstance(groups, str) else groups
-        chosen, remote = self._choose(kind, event, named)
 
         def context(endpoint: EventEndpoint | None) -> Context[Any]:
             # An event is not a nested call: neither its depth nor the time of its cause can refuse it.
@@ -143,6 +142,13 @@ class Publishing:
                 ctx._headers = dict(headers)
             return ctx
 
+        if self._table.balanced_by_broker and kind != "broadcastLocal" and self.transit is not None:
+            named = named or self._table.groups(event)
+            if kind == "emit":
+                for group in named:
+                    self.transit.send_balanced_event(context(None), event, group, self._table.nodes(event, group))
+                return Told([], self.transit.drain)
+        chosen, remote = self._choose(kind, event, named, context)
         told = (self.delivery.tell(endpoint, context(endpoint)) for endpoint in chosen)
         tasks: list[asyncio.Task[Any]] = [task for task in told if task is not None]
         if not remote or self.transit is None:
@@ -152,7 +158,7 @@ class Publishing:
         return Told(tasks, self.transit.drain)
 
     def _choose(
-        self, kind: str, event: str, groups: Sequence[str] | None
+        self, kind: str, event: str, groups: Sequence[str] | None, context: Callable[[None], Context[Any]]
     ) -> tuple[list[EventEndpoint], dict[str, Sequence[str] | None]]:
         """This node's listeners to tell, and the other nodes with the groups to name to each."""
         if kind != "emit":
@@ -163,7 +169,7 @@ class Publishing:
             return local, {endpoint.node_id: groups for endpoint in heard if not endpoint.local}
         local = []
         chosen: dict[str, list[str]] = {}
-        for endpoint, group in self._table.balanced(event, groups):
+        for endpoint, group in self._table.balanced(event, groups, context(None)):
             if endpoint.local:
                 local.append(endpoint)
             else:

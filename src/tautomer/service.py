@@ -6,7 +6,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from types import FunctionType, MethodType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tautomer.decorators import ActionMark, EventMark, marks_of
 from tautomer.definitions import ActionDef, EventDef, plain
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Hook = Callable[[], Awaitable[None] | None]
 
+SECURE: Final = ("$secureSettings", "$secure_settings")
+"""Either names the settings that do not leave the node: a secret must not get out by a spelling."""
+
 
 class Service:
     """A group of actions and listeners under one name. Subclass it and mark methods.
@@ -25,7 +28,8 @@ class Service:
     Attributes:
         name: Name in the mesh; required.
         version: Part of the full name: ``v2.users`` for ``2``, ``beta.users`` for ``"beta"``.
-        settings: Public data, told to other nodes, but for the paths in ``$secureSettings``.
+        settings: Public data, told to other nodes, but for the paths in ``$secureSettings`` (or ``$secure_settings``).
+            ``$strategy`` and ``$strategyOptions`` hold for all its actions and events.
         metadata: Public data.
         dependencies: Names of services to wait for before `started`; ``{"name", "version"}`` for versioned ones.
         mixins: Classes whose marks, methods, settings and life cycle are taken in; the first wins
@@ -83,9 +87,9 @@ class Service:
     def stopped(self) -> Awaitable[None] | None:
         """No call of this service runs any more."""
 
-    async def wait_for_services(self, names: Any, timeout: float = 0.0) -> None:
+    async def wait_for_services(self, names: Any, timeout: float | None = None) -> dict[str, Any]:
         """Wait until these services are known; see `Broker.wait_for_services`."""
-        await self.broker.wait_for_services(names, timeout)
+        return await self.broker.wait_for_services(names, timeout)
 
     # --- what the kernel reads ---
 
@@ -164,7 +168,7 @@ class Service:
 
     def public_settings(self) -> dict[str, Any]:
         """The settings as they may leave the node: without those named in ``$secureSettings`` (promise S5)."""
-        public: dict[str, Any] = plain({key: value for key, value in self.settings.items() if key != "$secureSettings"})
+        public: dict[str, Any] = plain({key: value for key, value in self.settings.items() if key not in SECURE})
         for path in _secure_paths(self.settings):
             public.pop(path, None)  # A key may hold dots itself.
             *parents, last = path.split(".")
@@ -287,8 +291,11 @@ def _is_text(value: object) -> bool:
 
 
 def _secure_paths(settings: Mapping[str, Any]) -> list[str]:
-    named = settings.get("$secureSettings") or ()
-    return [named] if isinstance(named, str) else [str(path) for path in named]
+    paths: list[str] = []
+    for key in SECURE:
+        named = settings.get(key) or ()
+        paths += [named] if isinstance(named, str) else [str(path) for path in named]
+    return paths
 
 
 def _inside(place: Any, part: str) -> Any:
@@ -304,7 +311,7 @@ def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]
         before = merged.get(key)
         if isinstance(before, Mapping) and isinstance(value, Mapping):
             merged[key] = _merged(before, value)
-        elif key == "$secureSettings":
+        elif key in SECURE:
             merged[key] = [*dict.fromkeys([*_secure_paths(under), *_secure_paths(over)])]
         else:
             merged[key] = value

@@ -64,26 +64,42 @@ class RegistrySettings:
     """How endpoints are chosen, and how much of others is taken in.
 
     Attributes:
-        strategy: ``"RoundRobin"``, or what makes a strategy.
+        strategy: ``"RoundRobin"``, ``"Random"``, ``"CpuUsage"``, ``"Latency"``, ``"Shard"``, or what makes a strategy.
+            An action or event may say another one, as may a service for all of its own (``$strategy``).
+        strategy_options: Options of the strategy, such as ``{"shard_key": "user.id"}``; see `tautomer.balancing`.
         prefer_local: Take this node's own endpoint if there is one.
         nodes_max: More nodes are refused.
         services_max: Services one node may announce.
         actions_max: Actions one node may announce.
+        mesh_actions_max: Actions and subscriptions of all nodes together; INFOs over it are refused.
         on_conflict: What to do when a namesake of this node turns up later: ``"stay"``, or ``"stop"`` without a
             word, so that it has the name alone.
     """
 
-    strategy: str | Callable[[], Strategy] = "RoundRobin"
+    strategy: str | Callable[..., Strategy] = "RoundRobin"
+    strategy_options: Mapping[str, Any] = field(default_factory=dict)
     prefer_local: bool = True
     nodes_max: int = 2_000
     services_max: int = 500
     actions_max: int = 5_000
+    mesh_actions_max: int = 200_000
     on_conflict: Literal["stay", "stop"] = "stay"
 
     def __post_init__(self) -> None:
         if self.on_conflict not in ("stay", "stop"):
             raise BrokerOptionsError(f"registry.on_conflict is 'stay' or 'stop', not {self.on_conflict!r}")
-        _at_least("registry", 1, nodes_max=self.nodes_max, services_max=self.services_max, actions_max=self.actions_max)
+        if not isinstance(self.strategy_options, Mapping):
+            raise BrokerOptionsError(
+                f"registry.strategy_options is a dict, not {self.strategy_options!r}", {"setting": "strategy_options"}
+            )
+        _at_least(
+            "registry",
+            1,
+            nodes_max=self.nodes_max,
+            services_max=self.services_max,
+            actions_max=self.actions_max,
+            mesh_actions_max=self.mesh_actions_max,
+        )
 
 
 @record
@@ -165,6 +181,9 @@ class Settings:
         metadata: Told to other nodes in INFO.
         middlewares: The first is the outermost.
         internal_services: Whether the `$node` service is offered.
+        disable_balancer: Let the message broker choose who is asked and who of a group hears an event, for nodes of
+            the mesh that all do so. With versions 0.14 and 0.15 in one mesh, an action (or group) is to be offered by
+            nodes of one of them only.
         registry: How endpoints are chosen.
         transit: The traffic with other nodes.
     """
@@ -185,6 +204,7 @@ class Settings:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     middlewares: Sequence[Middleware | type[Middleware]] = ()
     internal_services: bool = True
+    disable_balancer: bool = False
     registry: RegistrySettings = field(default_factory=RegistrySettings)
     transit: TransitSettings = field(default_factory=TransitSettings)
 

@@ -13,6 +13,7 @@ from typing import Any
 from msgspec import UNSET, Raw
 
 from tautomer._tasks import Sweep
+from tautomer.balanced import BalancedTopics
 from tautomer.context import Context, RawResult
 from tautomer.errors import (
     BrokerDisconnectedError,
@@ -46,7 +47,7 @@ from tautomer.protocol.packets import (
 from tautomer.protocol.pending import Pending, PendingRequests
 from tautomer.protocol.refusals import is_refusal, may_go_elsewhere
 from tautomer.protocol.topics import Topics
-from tautomer.registry.endpoints import Endpoint
+from tautomer.registry.endpoints import BalancedEndpoint, Endpoint
 from tautomer.registry.nodes import Node
 from tautomer.registry.registry import Registry
 from tautomer.serving import Serving
@@ -78,6 +79,7 @@ class Transit:
 
     Attributes:
         presence: Who is there.
+        balanced: The topics for which the message broker chooses, or None where we choose.
         serving: The requests of other nodes that run here.
         streaming: The streams that come and go.
         dropped: Packets dropped, by reason: ``undecodable``, ``version``, ``sender``, ``malformed``, ``orphan`` (an
@@ -117,7 +119,7 @@ class Transit:
         self._commands = topics.subscribed
         self._versions = VERSIONS if settings.protocol == "auto" else (settings.protocol,)
         self._timeout = DEFAULT_TIMEOUT if settings.request_timeout is None else settings.request_timeout
-        self._pending: PendingRequests[Waiter] = PendingRequests(settings.transit.pending_max)
+        self._pending: PendingRequests[Waiter] = PendingRequests(settings.transit.pending_max, self._is_known)
         self._losses = Losses(self._pending)
         self.offline = Offline(host.clock, settings.transit)
         self._sweep = Sweep(SWEEP, self._look)
@@ -150,6 +152,11 @@ class Transit:
             refuse=lambda packet, error: self.serving.answer_error(packet, error, None),
             ping=lambda node_id, version, id: self.send("PING", Ping(host.wall_ms(), id), node_id, version),
             pong=self._answer_ping,
+        )
+        self.balanced = (
+            BalancedTopics(transporter, topics, topics.subscribed, registry, self.presence.membership, self._versions)
+            if registry.balanced
+            else None
         )
         self.serving = Serving(
             broker,
@@ -190,6 +197,8 @@ class Transit:
         try:
             await self._claim_id()
             await self._transporter.subscribe(tuple(self._commands))
+            if self.balanced is not None:
+                await self.balanced.renew()
             await self.presence.join()
         except NodeIdTakenError:
             await (
@@ -252,6 +261,8 @@ class Transit:
 
     async def close(self) -> None:
         """Say goodbye and hang up; what still runs is cancelled, what still waits fails."""
+        if self.balanced is not None:
+            await self.balanced.leave()
         cut = await self.serving.close()
         if cut:
             log.warning("requests cut off at stop", extra={"count": cut})
@@ -310,7 +321,7 @@ class Transit:
         if request_id is None:
             request_id = ctx._id = self._new_id()
         peer = self._peers.get(node_id)
-        version = peer.version if peer is not None and peer.version else self._versions[-1]
+        version = peer.version if peer is not None and peer.version else self._version_for(endpoint)
         packet = Request(
             request_id,
             endpoint.name,
@@ -334,7 +345,8 @@ class Transit:
         table.by_id[request_id] = Pending(endpoint.name, node_id, deadline, (future, ctx), token)
         try:
             if ctx.stream is None:
-                self._publish("REQ", packet, self._request_topic(node_id), token)
+                topic = self._request_topic(node_id) if node_id else self._topics.balanced_request(endpoint.name)
+                self._publish("REQ", packet, topic, token)
             else:
                 self.streaming.send_request(packet, ctx, token, future)
             if not self._sweep.running:
@@ -379,6 +391,28 @@ class Transit:
         """
         peer = self._peers.get(node_id)
         version = peer.version if peer is not None and peer.version else self._versions[-1]
+        self._send_event(ctx, self._event_topic(node_id), version, event, groups, broadcast)
+
+    def send_balanced_event(self, ctx: Context[Any], event: str, group: str, node_ids: Sequence[str]) -> None:
+        """Tell one member of a group of an event; the message broker chooses which. `node_ids` are those that listen.
+
+        Raises:
+            BrokerDisconnectedError, PayloadTooLargeError, SerializationError: Not sent.
+            BrokerOptionsError: They share no version of the protocol.
+        """
+        assert self.balanced is not None
+        version = self.balanced.common_version(f"event '{event}' of group '{group}'", node_ids)
+        self._send_event(ctx, self._topics.balanced_event(group, event), version, event, [group], False)
+
+    def _send_event(
+        self,
+        ctx: Context[Any],
+        topic: str,
+        version: str,
+        event: str,
+        groups: Sequence[str] | None,
+        broadcast: bool,
+    ) -> None:
         packet = Event(
             self._host.new_id(),
             event,
@@ -396,7 +430,7 @@ class Transit:
             version,
             self._node_id,
         )
-        self._publish("EVENT", packet, self._event_topic(node_id))
+        self._publish("EVENT", packet, topic)
 
     async def drain(self) -> None:
         """Wait while the transporter's buffer is over its mark."""
@@ -482,7 +516,7 @@ class Transit:
         request_id = self._tokens.pop(token, None)
         pending = None if request_id is None else self._pending.drop(request_id)
         if pending is not None:
-            self._fail(pending, ServiceNotAvailableError(pending.action, pending.node_id))
+            self._fail(pending, ServiceNotAvailableError(pending.action, pending.node_id or None))
         node_id = self._losses.unheard(token) if pending is None else pending.node_id
         # Where the broker was away, the others come back one by one, as this node did (promise M2).
         if not node_id or self.offline.returning:
@@ -492,6 +526,8 @@ class Transit:
 
     def up(self) -> None:
         self._send = self._send_out
+        if self.balanced is not None:
+            self.balanced.renew_soon()
         self.presence.return_()
         self.offline.back(self._send_late)
         self.announce_local("$transporter.connected", {"wasReconnect": True})
@@ -607,11 +643,22 @@ class Transit:
 
     # --- inside ---
 
+    def _version_for(self, endpoint: Endpoint) -> str:
+        """The version to speak where no single node was heard that is asked."""
+        if isinstance(endpoint, BalancedEndpoint) and self.balanced is not None:
+            return self.balanced.version(endpoint)
+        return self._versions[-1]
+
+    def _is_known(self, node_id: str) -> bool:
+        """Whether a node may answer for all."""
+        peer = self._peers.get(node_id)
+        return node_id == self._node_id or (peer is not None and peer.online)
+
     def _look(self) -> bool:
         """One look at all deadlines. Says whether anything still waits."""
         now = self._clock()
         for pending in self._pending.take_overdue(now):
-            self._fail(pending, RequestTimeoutError(pending.action, pending.node_id))
+            self._fail(pending, RequestTimeoutError(pending.action, pending.node_id or None))
         for pending in self._losses.take(now):
             self._fail(pending, RequestRejectedError(pending.action, pending.node_id))
         for node_id in self._losses.to_probe(now):

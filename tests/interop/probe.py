@@ -148,6 +148,10 @@ class Calculator(Service):
     async def double(self, ctx: Context[Any]) -> Any:
         return 2 * ctx.params["n"]
 
+    @action
+    async def where(self, ctx: Context[Any]) -> str:
+        return str(self.broker.id)
+
 
 def listener(name: str, patterns: Mapping[str, str | None], tell: Callable[[dict[str, Any]], None]) -> Service:
     """A service that tells of every event it hears. `patterns` maps an event pattern to its group, or to None."""

@@ -134,26 +134,114 @@ async def test_ping_of_a_silent_node_is_nothing(pair: Pair) -> None:
     assert await pair.caller.ping("nobody", timeout=0.2) is None
 
 
-@pytest.mark.parametrize("action", ["list", "services", "actions", "events", "health", "options"])
-async def test_python_has_every_field_that_node_has(couple: Mesh, line: str, action: str) -> None:
-    """What a tool written for Node reads must be there; its own kind of option or value is not compared."""
-    flags = {
-        "services": {"withActions": True, "withEvents": True},
-        "actions": {"withEndpoints": True},
-        "events": {"withEndpoints": True},
+async def both(couple: Mesh, line: str, action: str, params: dict[str, Any] | None = None) -> tuple[Any, Any]:
+    """What the Python node and the Node.js one say of the same mesh."""
+    asking = couple["py"]
+    return await ask(Pair(asking, asking), action, params), await ask(Pair(asking, couple[SHORT[line]]), action, params)
+
+
+async def test_the_internal_service_is_nodes_to_the_letter(couple: Mesh, line: str) -> None:
+    ours, nodes = (
+        next(one for one in told if one["name"] == "$node")
+        for told in await both(couple, line, "services", {"withActions": True, "withEvents": True, "onlyLocal": True})
+    )
+
+    assert {**nodes, "nodes": ["py"]} == ours
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{}, {"withActions": True, "withEvents": True}, {"grouping": False}, {"onlyLocal": True, "withActions": True}],
+    ids=str,
+)
+async def test_a_service_is_told_with_the_same_keys(couple: Mesh, line: str, params: dict[str, Any]) -> None:
+    ours, nodes = ({one["name"]: one for one in told} for told in await both(couple, line, "services", {**params}))
+
+    assert set(nodes["$node"]) == set(ours["$node"])
+    probes = ours["py"], nodes[SHORT[line]]
+    assert set(probes[0]) == set(probes[1])
+    if "withActions" in params:
+        kinds = [{name.partition(".")[2]: set(entry) for name, entry in one["actions"].items()} for one in probes]
+        assert kinds[0] == kinds[1]
+    for shared in ours.keys() & nodes.keys():
+        assert {key: type(value) for key, value in nodes[shared].items()} == {
+            key: type(value) for key, value in ours[shared].items()
+        }
+
+
+@pytest.mark.parametrize("params", [{}, {"withEndpoints": True}, {"onlyLocal": True, "withEndpoints": True}], ids=str)
+@pytest.mark.parametrize("action", ["actions", "events"])
+async def test_actions_and_events_are_told_alike(couple: Mesh, line: str, action: str, params: dict[str, Any]) -> None:
+    """What both know must be the same but for who is local, and the order of endpoints."""
+
+    def compared(told: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
+        return {
+            (one["name"], one.get("group", "")): {
+                **one,
+                "hasLocal": None,
+                "endpoints": sorted(one.get("endpoints", ()), key=str) if "endpoints" in one else None,
+            }
+            for one in told
+        }
+
+    ours, nodes = map(compared, await both(couple, line, action, params))
+
+    shared = ours.keys() & nodes.keys()
+    assert shared or "onlyLocal" in params
+    assert {key: nodes[key] for key in shared} == {key: ours[key] for key in shared}
+    if "onlyLocal" not in params:
+        own = {"py.guarded"} if action == "actions" else set()
+        assert {SHORT[line] + ".guarded"} & {name for name, _ in nodes} == {
+            name for name, _ in nodes.keys() - ours.keys()
+        }
+        assert own == {name for name, _ in ours.keys() - nodes.keys()}
+
+
+async def test_list_is_told_with_the_same_keys_and_kinds(couple: Mesh, line: str) -> None:
+    ours, nodes = ({one["id"]: one for one in told} for told in await both(couple, line, "list"))
+
+    assert set(nodes) == set(ours)
+    # Node.js has a `port` of its own only.
+    assert set(nodes[SHORT[line]]) == set(ours["py"]) == NODE_FIELDS | {"port"}
+    for one in ours:
+        kinds = {key: type(ours[one][key]) for key in nodes[one]}
+        assert {key: kind for key, kind in kinds.items() if key not in ("cpu", "cpuSeq", "port")} == {
+            key: type(value) for key, value in nodes[one].items() if key not in ("cpu", "cpuSeq", "port")
+        }
+
+
+async def test_health_is_told_with_the_same_keys(couple: Mesh, line: str) -> None:
+    """Of the heap of JavaScript there is nothing to tell, and who runs the process and how is not for everybody."""
+    ours, nodes = await both(couple, line, "health")
+
+    assert {key: set(value) for key, value in nodes.items() if key != "process"} == {
+        key: set(value) for key, value in ours.items() if key != "process"
     }
-    answers = {
-        peer.id: await ask(Pair(couple["py"], peer), action, flags.get(action))
-        for peer in (couple["py"], couple[SHORT[line]])
-    }
-
-    ours, nodes = answers["py"], answers[SHORT[line]]
-    if isinstance(nodes, list):
-        ours, nodes = _fields(ours), _fields(nodes)
-        assert nodes <= ours
-    elif action == "health":
-        assert {key: set(nodes[key]) - set(ours[key]) for key in nodes} == {key: set() for key in nodes}
+    assert set(nodes["process"]) == set(ours["process"])
+    assert nodes["os"]["arch"] == ours["os"]["arch"]
+    assert nodes["os"]["platform"] == ours["os"]["platform"]
+    assert abs(nodes["os"]["uptime"] - ours["os"]["uptime"]) < 60
+    assert nodes["time"]["utc"][-3:] == ours["time"]["utc"][-3:]
+    assert len(nodes["time"]["iso"]) == len(ours["time"]["iso"])
 
 
-def _fields(items: list[dict[str, Any]]) -> set[str]:
-    return {key for item in items for key in item}
+async def test_options_have_nodes_names_and_kinds(couple: Mesh, line: str) -> None:
+    """Each side has options that the other has not."""
+    ours, nodes = await both(couple, line, "options")
+
+    assert set(ours) <= set(nodes)
+    assert set(ours["registry"]) <= set(nodes["registry"])
+    assert set(ours["transit"]) <= set(nodes["transit"])
+    for key in ("nodeID", "namespace", "disableBalancer", "internalServices", "metadata", "heartbeatTimeout"):
+        expected = {**nodes, "nodeID": "py"}[key]
+        assert expected == ours[key]
+
+
+async def test_metrics_that_are_off_are_an_error(pair: Pair) -> None:
+    answer = await pair.caller.call("$node.metrics", {"includes": ["a.*"]}, node_id=pair.callee.id)
+    assert answer.error is not None
+    assert (400, "METRICS_DISABLED") == (answer.error["code"], answer.error["type"])
+
+    odd = await pair.caller.call("$node.metrics", {"includes": 5}, node_id=pair.callee.id)
+    assert odd.error is not None
+    assert "VALIDATION_ERROR" == odd.error["type"]

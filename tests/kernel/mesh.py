@@ -71,6 +71,11 @@ class Foreign:
     async def close(self) -> None:
         await self.transporter.close()
 
+    async def listen_balanced(self, action: str) -> None:
+        """Be one of those among whom the message broker chooses for this action."""
+        self._commands[f"MOL.REQB.{action}"] = ("REQ", False)
+        await self.transporter.subscribe_balanced(f"MOL.REQB.{action}", action)
+
     # --- speaking ---
 
     def say(self, command: str, to: str | None = None, **fields: Any) -> None:

@@ -183,6 +183,61 @@ async def test_a_dependency_on_another_node_is_waited_for(cluster: Cluster) -> N
     assert upper in here.services
 
 
+async def test_who_waits_is_told_what_came(cluster: Cluster) -> None:
+    class Base(Service):
+        name = "base"
+        version = 2
+
+    here = await cluster.node("a")
+    await cluster.node("b", Base)
+
+    told = await here.wait_for_services(["v2.base", {"name": "base", "version": [1, 2]}, "$node"], 5)
+
+    assert {
+        "services": ["v2.base", "v1.base", "$node"],
+        "statuses": [
+            {"name": "v2.base", "available": True},
+            {"name": "v1.base", "available": False},
+            {"name": "$node", "available": True},
+        ],
+    } == told
+    assert {"services": [], "statuses": []} == await here.wait_for_services([])
+
+
+async def test_a_wait_ends_with_the_nodes_own_time_or_the_services(cluster: Cluster) -> None:
+    class Impatient(Service):
+        name = "impatient"
+        dependencies = [{"name": "nobody", "version": [1, "beta"]}]
+        settings = {"$dependencyTimeout": 50}
+
+    here = await cluster.node("a", dependency_timeout=0.05)
+
+    with pytest.raises(errors.MoleculerServerError, match=r"within 0\.05 s: nobody") as caught:
+        await here.wait_for_services("nobody")
+    assert "WAITFOR_SERVICES" == caught.value.type
+    with pytest.raises(errors.MoleculerServerError, match=r"v1\.nobody or beta\.nobody"):
+        await here.register(Impatient)
+
+
+async def test_dependencies_on_versions_elsewhere_are_waited_for(cluster: Cluster) -> None:
+    class Users(Service):
+        name = "users"
+
+    class Upper(Service):
+        name = "upper"
+        dependencies = ["v2.users", {"name": "users", "version": "beta"}]
+
+    here = await cluster.node("a")
+    there = await cluster.node("b")
+    here.create_service(Upper)
+    await there.register(Users(version=2))
+    await here.wait_for_services("v2.users", 5)
+    assert not here.registry.has_service("upper")
+
+    await there.register(Users(version="beta"))
+    await here.wait_for_services("upper", 5)
+
+
 async def test_dependencies_that_do_not_come_fail_the_start() -> None:
     class Upper(Service):
         name = "upper"

@@ -230,15 +230,18 @@ async def test_actions_have_endpoints_on_request(node: Broker) -> None:
 async def test_actions_can_be_narrowed_down(node: Broker) -> None:
     local = await ask(node, "actions", onlyLocal=True, skipInternal=True)
 
-    assert {"v2.users.get": 1, "v2.users.inner": 1} == {one["name"]: one["count"] for one in local}
+    assert {"v2.users.get": 2, "v2.users.inner": 1} == {one["name"]: one["count"] for one in local}
 
 
-async def test_actions_that_nobody_offers_any_more_are_not_told(node: Broker, peer: Foreign) -> None:
+async def test_actions_that_nobody_offers_any_more_are_told_as_not_available(node: Broker, peer: Foreign) -> None:
+    """As Node does: whoever calls one hears "not available", not "not found"."""
     peer.say("DISCONNECT")
     await until(lambda: not node.registry.nodes["f"].available)
 
-    for params in ({}, {"onlyAvailable": True}):
-        assert "far.do" not in by("name", await ask(node, "actions", **params))
+    assert {"name": "far.do", "count": 0, "hasLocal": False, "available": False} == by(
+        "name", await ask(node, "actions", withEndpoints=True)
+    )["far.do"]
+    assert "far.do" not in by("name", await ask(node, "actions", onlyAvailable=True))
 
 
 async def test_events_tell_of_every_subscription(node: Broker) -> None:
@@ -308,7 +311,8 @@ async def test_options_tell_how_the_node_is_set_up(mesh: Mesh) -> None:
     assert ("a", "dev", "memory", 2_500, 7, {"zone": 1}) == tuple(
         options[key] for key in ("nodeID", "namespace", "transporter", "requestTimeout", "maxCallLevel", "metadata")
     )
-    assert {"preferLocal": True, "strategy": "RoundRobin"} == options["registry"]
+    assert {"preferLocal": True, "strategy": "RoundRobin", "stopDelay": 0} == options["registry"]
+    assert (False, True, None) == tuple(options[key] for key in ("disableBalancer", "internalServices", "logLevel"))
 
 
 async def test_options_of_a_node_that_is_alone() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
@@ -340,3 +340,35 @@ def test_who_is_unknown_or_gone_cannot_leave() -> None:
     assert membership.leave("b", 1.0)
     assert not membership.leave("b", 2.0)
     assert 1.0 == membership.peers["b"].offline_since
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["info", "heartbeat", "leave", "expire", "forget"]),
+            st.sampled_from(["a", "b", "c"]),
+            st.sampled_from(["4", "5"]),
+            st.sampled_from(["i-1", "i-2"]),
+        ),
+        max_size=25,
+    )
+)
+def test_the_versions_present_are_those_of_the_nodes_online(steps: list[tuple[str, str, str, str]]) -> None:
+    """They are counted along, as they are asked for with every packet sent to all."""
+    membership = Membership(timeout=3.0, forget_after=5.0)
+    for now, (step, node, version, instance) in enumerate(steps):
+        match step:
+            case "info":
+                membership.info(node, instance, 1, version, float(now))
+            case "heartbeat":
+                membership.heartbeat(node, version, float(now))
+            case "leave":
+                membership.leave(node, float(now))
+            case "expire":
+                membership.expire(float(now))
+            case "forget":
+                membership.forget(float(now))
+
+        online = {peer.version for peer in membership.peers.values() if peer.online}
+        assert (tuple(sorted(online)) or ("4", "5")) == membership.versions()
+        assert all(peer.version == max(peer.spoken) for peer in membership.peers.values())

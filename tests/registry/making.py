@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from typing import Any
 
-from tautomer.balancing import RoundRobin
+from tautomer.balancing import Strategies
 from tautomer.protocol.packets import Info, ServiceInfo
 from tautomer.registry.endpoints import Endpoint, EventEndpoint
 from tautomer.registry.nodes import Node
@@ -43,7 +44,11 @@ def registry(prefer_local: bool = True, bounds: Bounds | None = None) -> Registr
 
         return ask
 
-    return Registry(Node(ME, local=True, seq=1), RoundRobin, prefer_local, remote, bounds)
+    return Registry(Node(ME, local=True, seq=1), strategies(), prefer_local, remote, bounds)
+
+
+def strategies(*chosen: Any) -> Strategies:
+    return Strategies(random.Random(1), *chosen)
 
 
 def info(node_id: str, *services: ServiceInfo, seq: float | None = 2, instance: str = "i-1") -> Info:

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tautomer.balancing import RoundRobin
-from tautomer.registry.endpoints import Endpoint, EndpointList
+from tautomer.registry.endpoints import BalancedEndpoint, Endpoint, EndpointList
 
-from .making import ME, action
+from .making import ME, action, answer, service
 
 
 class Last:
@@ -104,7 +104,93 @@ class TestTheChoice:
         assert [] == strategy.asked
 
 
+class TestAnotherTry:
+    def test_is_made_elsewhere(self) -> None:
+        endpoints = listed("a", "b", "c")
+
+        assert {"b", "c"} == {again(endpoints, "a") for _ in range(4)}
+        assert {"c"} == {again(endpoints, "a", "b") for _ in range(4)}
+        assert None is again(endpoints, "a", "b", "c")
+
+    def test_without_any_tried_is_a_usual_choice(self) -> None:
+        endpoints = listed("a", "b")
+
+        assert ["a", "b"] == [again(endpoints) for _ in range(2)]
+        assert ME == again(listed("a", ME))
+
+    def test_goes_to_others_when_the_local_one_failed(self) -> None:
+        assert "a" == again(listed("a", ME), ME)
+        assert None is again(listed(ME), ME)
+
+    def test_comes_back_to_the_local_one_when_others_failed(self) -> None:
+        assert ME == again(listed("a", ME, "b"), "a")
+
+    def test_passes_over_who_is_not_available(self) -> None:
+        endpoints = listed("a", "b", "c")
+        unavailable(endpoints, "b")
+
+        assert ["c", "c"] == [again(endpoints, "a") for _ in range(2)]
+
+    def test_of_two_that_are_left_asks_the_strategy(self) -> None:
+        strategy = Last()
+
+        assert "c" == again(listed("a", "b", "c", strategy=strategy), "a")
+        assert [["b", "c"]] == strategy.asked
+
+
+class TestWhereTheMessageBrokerChooses:
+    def made(self, *nodes: str, name: str = "math.add", entry: Any = None) -> EndpointList:
+        endpoints = EndpointList(name, RoundRobin(), True, lambda endpoint: endpoint.handler)
+        for node in nodes:
+            endpoints.put(action(node, name, entry))
+        return endpoints
+
+    def test_one_endpoint_stands_for_all(self) -> None:
+        endpoints = self.made("a", ME)
+        first = endpoints.only
+        endpoints.put(action("b"))
+
+        assert isinstance(first, BalancedEndpoint)
+        assert ("", False, "math.add", endpoints) == (first.node_id, first.local, first.name, first.among)
+        assert first is endpoints.only is endpoints.next(None) is endpoints.next_except(None, {"", "a"})
+        assert "a" == endpoints.on_node("a").node_id  # type: ignore[union-attr]  # It is there.
+
+    def test_it_goes_with_the_last_one(self) -> None:
+        endpoints = self.made("a")
+        endpoints.remove("a")
+
+        assert (None, None) == (endpoints.only, endpoints.next(None))
+
+    def test_internal_and_protected_actions_are_this_nodes_own(self) -> None:
+        assert ME == self.made("a", ME, name="$node.list").only.node_id  # type: ignore[union-attr]  # It is there.
+        protected = self.made(ME, entry={"name": "math.add", "visibility": "protected"})
+        assert protected.only is protected.local
+
+
 class TestTheList:
+    def test_looks_at_all_of_them_once_for_many_changes(self) -> None:
+        """A thousand nodes that come one after the other must not cost a million looks."""
+        endpoints, looks = listed(prefer_local=False), []
+
+        class Seen(Endpoint):
+            @property  # type: ignore[misc]  # It takes the place of a slot.
+            def available(self) -> bool:
+                looks.append(self.node_id)
+                return True
+
+            @available.setter
+            def available(self, value: bool) -> None: ...
+
+        for number in range(1_000):
+            endpoints.put(Seen("math.add", f"n{number}", False, service(f"n{number}"), {}, answer))
+        for number in range(0, 1_000, 2):
+            endpoints.remove(f"n{number}")
+        assert len(looks) <= 2
+
+        for _ in range(100):
+            endpoints.next(None)
+        assert len(looks) <= 502
+
     def test_an_endpoint_takes_the_place_of_its_nodes_older_one(self) -> None:
         endpoints = listed("a", "b", "c")
         newer = action("b")
@@ -187,6 +273,11 @@ class TestWhatAnEntrySays:
 
     def test_it_can_be_told_apart_in_a_log(self) -> None:
         assert "<Endpoint math.add on a>" == repr(action("a"))
+
+
+def again(endpoints: EndpointList, *tried: str) -> str | None:
+    endpoint = endpoints.next_except(None, set(tried))
+    return None if endpoint is None else endpoint.node_id
 
 
 def entry_with(**fields: object) -> Endpoint:

@@ -8,16 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tautomer.balancing import RoundRobin
 from tautomer.registry.endpoints import EventEndpoint
 from tautomer.registry.events import NAMES_CACHED, EventTable
 from tautomer.registry.matching import matches
 
-from .making import ME, listener, service
+from .making import ME, listener, service, strategies
 
 
 def table(*endpoints: EventEndpoint, prefer_local: bool = True) -> EventTable:
-    made = EventTable(RoundRobin, prefer_local)
+    made = EventTable(strategies(), prefer_local)
     for endpoint in endpoints:
         made.add(endpoint)
     return made
@@ -131,19 +130,21 @@ class TestTheCache:
         assert [("a", "mail"), ("b", "audit")] == balanced(events, "x")
 
     def test_forgets_when_somebody_goes(self) -> None:
-        events = table(listener("x", "a", "mail"), listener("x", "b", "mail"))
+        first, second = listener("x", "a", "mail"), listener("x", "b", "mail")
+        events = table(first, second)
         balanced(events, "x")
-        events.remove(lambda endpoint: endpoint.node_id == "a")
+        events.remove(first)
 
         assert [("b", "mail")] * 2 == balanced(events, "x") + balanced(events, "x")
-        events.remove(lambda endpoint: endpoint.node_id == "b")
+        events.remove(second)
         assert [] == balanced(events, "x")
         assert () == events.lists
 
     def test_a_list_that_nobody_leaves_keeps_its_turn(self) -> None:
-        events = table(listener("x", "a"), listener("x", "b"), listener("y", "c"))
+        other = listener("y", "c")
+        events = table(listener("x", "a"), listener("x", "b"), other)
         first = balanced(events, "x")
-        events.remove(lambda endpoint: endpoint.node_id == "c")
+        events.remove(other)
 
         assert [("a", "math")] == first
         assert [("b", "math")] == balanced(events, "x")
@@ -184,7 +185,7 @@ class TestTheListenerToCallAtOnce:
         assert None is table().audience("x").plain
         two = table(listener("x", ME, plain=self.heard), listener("*", ME, plain=self.heard))
         assert None is two.audience("x").plain
-        shared = table(listener("x", ME, plain=self.heard), listener("x", ME, plain=self.heard))
+        shared = table(*(listener("x", ME, of=service(ME, name), plain=self.heard) for name in ("one", "two")))
         assert None is shared.audience("x").plain
 
 

@@ -20,6 +20,7 @@ from tautomer.registry.registry import (
     VACANT_KEPT,
     Bounds,
     InfoRefused,
+    MeshIsFull,
     Registry,
     ServiceEntry,
     _unset,
@@ -253,6 +254,19 @@ class TestRefusal:
         with pytest.raises(InfoRefused, match="4 actions, at most 3"):
             known.apply(info("a", offer("a", "a.1", "a.2"), offer("b", "b.1", "b.2")), 0.0)
         known.apply(info("a", offer("a", "a.1", "a.2"), offer("b", "b.1")), 0.0)
+
+    def test_of_more_than_all_nodes_together_may_offer(self) -> None:
+        known = registry(bounds=Bounds(mesh=4))
+        known.apply(info("a", offer("a", "a.1", "a.2", events=("x",))), 0.0)
+
+        with pytest.raises(MeshIsFull, match="3 actions and listeners, at most 4"):
+            known.apply(info("b", offer("b", "b.1", "b.2")), 0.0)
+        assert "b" not in known.nodes
+        known.apply(info("a", offer("a", "a.1", "a.2", "a.3", events=("x",)), seq=3), 0.0)
+        known.apply(info("a", offer("a", "a.1", events=("x",)), seq=4), 0.0)
+        known.apply(info("b", offer("b", "b.1", "b.2")), 0.0)
+        known.forget("a", 1.0)
+        known.apply(info("c", offer("c", "c.1", "c.2")), 0.0)
 
     def test_of_one_in_the_name_of_this_node(self) -> None:
         known = registry()

@@ -26,6 +26,7 @@ class Peer:
 
     Attributes:
         version: Highest protocol version heard from it.
+        spoken: All versions heard from it.
         seq: Of its last INFO.
         seen_at: Seconds, when it was last heard.
         online: False once it left or fell silent.
@@ -35,6 +36,7 @@ class Peer:
     node_id: str
     instance_id: str | None = None
     version: str = ""
+    spoken: tuple[str, ...] = ()
     seq: float = 0
     seen_at: float = 0.0
     online: bool = False
@@ -54,6 +56,7 @@ class Membership:
         nodes_max: More are refused.
         asks_per_second: How many DISCOVERs leave at most; each node is asked once a second.
         refused: INFOs of nodes over the limit.
+        voices: Rises whenever a node is heard in a version that is new of it.
     """
 
     timeout: float
@@ -62,7 +65,9 @@ class Membership:
     asks_per_second: int = 50
     peers: dict[str, Peer] = field(default_factory=dict)
     refused: int = 0
+    voices: int = 0
     _asked_at: dict[str, float] = field(default_factory=dict)
+    _present: dict[str, int] = field(default_factory=dict)  # How many nodes online speak each version best.
 
     def info(self, node_id: str, instance_id: str | None, seq: float, version: str, now: float) -> Change:
         """An INFO came. Only a JOINED, RECONNECTED or UPDATED one is to be applied.
@@ -85,10 +90,12 @@ class Membership:
         else:
             change = Change.NONE
         if change is not Change.NONE:
+            self._count(peer, -1)
             if change is Change.RECONNECTED or peer.instance_id != instance_id:
-                peer.version = ""  # It may have come back as an older release.
+                peer.version, peer.spoken = "", ()  # It may have come back as an older release.
             peer.instance_id, peer.seq = instance_id, seq
             peer.online, peer.offline_since = True, None
+            self._count(peer, 1)
         self._note(peer, version, now)
         return change
 
@@ -121,6 +128,7 @@ class Membership:
         peer = self.peers.get(node_id)
         if peer is None or not peer.online:
             return False
+        self._count(peer, -1)
         peer.online, peer.offline_since = False, now
         return True
 
@@ -172,10 +180,18 @@ class Membership:
 
     def versions(self) -> tuple[str, ...]:
         """The versions spoken by the nodes online; all of them while nobody else is there."""
-        spoken = {peer.version for peer in self.peers.values() if peer.online}
-        return tuple(version for version in VERSIONS if version in spoken) or VERSIONS
+        return tuple([version for version in VERSIONS if self._present.get(version)]) or VERSIONS
+
+    def _count(self, peer: Peer, step: int) -> None:
+        if peer.online:
+            self._present[peer.version] = self._present.get(peer.version, 0) + step
 
     def _note(self, peer: Peer, version: str, now: float) -> None:
         peer.seen_at = now
         if version > peer.version:
+            self._count(peer, -1)
             peer.version = version
+            self._count(peer, 1)
+        if version not in peer.spoken:
+            peer.spoken = (*peer.spoken, version)
+            self.voices += 1

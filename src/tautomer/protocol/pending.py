@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -14,7 +15,8 @@ class Pending(Generic[F]):
 
     Attributes:
         action: Full action name.
-        node_id: The node that was asked; only it may answer.
+        node_id: The node that was asked; only it may answer. Empty where the message broker chose: then the first
+            node that is `known` may.
         deadline: On the clock of the caller, or None for no end.
         waiter: What is to be told; the table never looks at it.
         token: What the transporter was given to report that nobody listens, or None.
@@ -35,9 +37,10 @@ class PendingRequests(Generic[F]):
         orphans: Answers that nobody waited for: late, doubled, or from the wrong node.
     """
 
-    __slots__ = ("by_id", "limit", "orphans")
+    __slots__ = ("_known", "by_id", "limit", "orphans")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, known: Callable[[str], bool] | None = None) -> None:
+        self._known = known
         self.by_id: dict[str, Pending[F]] = {}
         self.limit = limit
         self.orphans = 0
@@ -48,11 +51,14 @@ class PendingRequests(Generic[F]):
     def take(self, request_id: str, sender: str | None = None) -> Pending[F] | None:
         """The request that this answer is for, now out of the table; None if nobody asked `sender` that."""
         pending = self.by_id.get(request_id)
-        if pending is None or (sender is not None and pending.node_id != sender):
+        if pending is None or (sender is not None and pending.node_id != sender and not self._may(pending, sender)):
             self.orphans += 1
             return None
         del self.by_id[request_id]
         return pending
+
+    def _may(self, pending: Pending[F], sender: str) -> bool:
+        return not pending.node_id and self._known is not None and self._known(sender)
 
     def drop(self, request_id: str) -> Pending[F] | None:
         """Forget one, answered or not."""

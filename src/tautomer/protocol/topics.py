@@ -52,6 +52,14 @@ class Topics:
         """One node listens here."""
         return f"{self.prefix}.{command}.{node_id}"
 
+    def balanced_request(self, action: str) -> str:
+        """Of all who offer the action, one gets each message."""
+        return f"{self.prefix}.REQB.{action}"
+
+    def balanced_event(self, group: str, event: str) -> str:
+        """Of all in the group who listen to the event (a pattern, for who subscribes), one gets each message."""
+        return f"{self.prefix}.EVENTB.{group}.{event}"
+
     def cached(self, command: str) -> Callable[[str], str]:
         """`targeted` for one command, remembering the names it made."""
         made: dict[str, str] = {}

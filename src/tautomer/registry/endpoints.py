@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tautomer.definitions import ActionDef
@@ -11,6 +11,7 @@ from tautomer.protocol.packets import timeout_seconds
 
 if TYPE_CHECKING:
     from tautomer.context import Context
+    from tautomer.registry.nodes import Node
     from tautomer.registry.registry import ServiceEntry
 
 
@@ -20,6 +21,7 @@ class Endpoint:
     Attributes:
         name: Full action name, such as ``"v2.users.get"``.
         node_id: Where it is.
+        node: What is known of that node; None until the registry has it.
         local: Whether that is this node.
         service: The service it belongs to.
         entry: The action as announced in INFO: `params`, `rest`, `visibility` and the rest.
@@ -28,6 +30,7 @@ class Endpoint:
         timeout: Seconds that the action's own mark asks for, or None.
         closed: Whether other nodes may not call it: its visibility is ``protected`` or ``private``.
         available: False while it is not to be chosen.
+        strategy: What makes the strategy of its list, where its own definition says so.
     """
 
     __slots__ = (
@@ -38,8 +41,10 @@ class Endpoint:
         "handler",
         "local",
         "name",
+        "node",
         "node_id",
         "service",
+        "strategy",
         "timeout",
     )
 
@@ -63,6 +68,8 @@ class Endpoint:
         self.timeout = timeout_seconds(entry.get("timeout")) or None
         self.closed = self.visibility in ("protected", "private")
         self.available = True
+        self.node: Node | None = None
+        self.strategy: Callable[[], Strategy] | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name} on {self.node_id}>"
@@ -98,66 +105,144 @@ class EventEndpoint(Endpoint):
         self.plain = plain
 
 
+class BalancedEndpoint(Endpoint):
+    """Stands for all endpoints of one action where the message broker chooses (`disable_balancer`).
+
+    Its node id is empty. `among` are those that may be chosen.
+    """
+
+    __slots__ = ("among",)
+
+    def __init__(self, among: EndpointList, like: Endpoint, handler: Callable[[Endpoint], Handler]) -> None:
+        super().__init__(like.name, "", False, like.service, like.entry, like.handler)
+        self.among = among
+        self.handler = handler(self)
+
+
 class EndpointList:
     """All endpoints of one action, and the choice among them.
 
+    Args:
+        name: Full action name.
+        strategy: Chooses.
+        prefer_local: Whether this node's own is taken if it is ready.
+        balanced: Makes the handler of calls for which the message broker chooses; None where we do.
+
     Attributes:
         local: This node's own endpoint, or None.
-        only: The endpoint to take without asking the strategy, or None. It is what makes the usual
-            call one attribute read: a single one, or the single local one where local is preferred.
+        only: The endpoint to take without asking the strategy. It is what makes the usual call one attribute
+            read: a single one, the single local one where local is preferred. None says nothing: ask `next`.
+        revision: Rises with each change.
     """
 
-    __slots__ = ("_all", "_prefer_local", "_ready", "_strategy", "local", "name", "only")
+    __slots__ = (
+        "_all",
+        "_balanced",
+        "_prefer_local",
+        "_ready",
+        "_strategy",
+        "_through_broker",
+        "local",
+        "name",
+        "only",
+        "revision",
+    )
 
-    def __init__(self, name: str, strategy: Strategy, prefer_local: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        strategy: Strategy,
+        prefer_local: bool,
+        balanced: Callable[[Endpoint], Handler] | None = None,
+    ) -> None:
         self.name = name
         self._strategy = strategy
         # Internal actions are this node's own, whatever is preferred (protocol section 5.1).
         self._prefer_local = prefer_local or name.startswith("$")
-        self._all: tuple[Endpoint, ...] = ()
-        self._ready: tuple[Endpoint, ...] = ()
+        self._balanced = None if name.startswith("$") else balanced
+        self._through_broker: BalancedEndpoint | None = None
+        self._all: dict[str, Endpoint] = {}
+        # Made when it is asked for: nodes that come one after the other must not each cost a look at all of them.
+        self._ready: tuple[Endpoint, ...] | None = ()
         self.local: Endpoint | None = None
         self.only: Endpoint | None = None
+        self.revision = 0
 
     def __len__(self) -> int:
         return len(self._all)
 
     @property
     def all(self) -> tuple[Endpoint, ...]:
-        return self._all
+        return tuple(self._all.values())
 
     def on_node(self, node_id: str) -> Endpoint | None:
         """The one at that node, or None."""
-        return next((endpoint for endpoint in self._all if endpoint.node_id == node_id), None)
+        return self._all.get(node_id)
 
     def put(self, endpoint: Endpoint) -> None:
         """Add an endpoint, or put it in the place of its node's older one."""
-        places = {known.node_id: known for known in self._all}
-        places[endpoint.node_id] = endpoint
-        self._all = tuple(places.values())
+        self._all[endpoint.node_id] = endpoint
+        if endpoint.local:
+            self.local = endpoint
         self.refresh()
 
     def remove(self, node_id: str) -> None:
         """Forget the node's endpoint."""
-        self._all = tuple(endpoint for endpoint in self._all if endpoint.node_id != node_id)
-        self.refresh()
+        gone = self._all.pop(node_id, None)
+        if gone is not None:
+            if gone is self.local:
+                self.local = None
+            self.refresh()
 
     def refresh(self) -> None:
-        """Work out anew who is ready; to be called after any change of `Endpoint.available`."""
-        ready = tuple(endpoint for endpoint in self._all if endpoint.available)
-        self.local = next((endpoint for endpoint in self._all if endpoint.local), None)
-        if self._prefer_local:
-            ready = tuple(endpoint for endpoint in ready if endpoint.local) or ready
-        self._ready = ready
-        self.only = ready[0] if len(ready) == 1 else None
-
-    def next_except(self, ctx: Context[Any] | None, node_ids: Collection[str]) -> Endpoint | None:
-        """The endpoint for a call that these nodes would not have, or None if no other is ready."""
-        others = tuple(one for one in self._all if one.available and one.node_id not in node_ids)
-        return self._strategy.select(others, ctx) if others else None
+        """Something changed; to be called after any change of `Endpoint.available`."""
+        self.revision += 1
+        self._ready = None
+        local = self.local
+        if self._balanced is not None:
+            self.only = self._of_broker()
+        elif local is not None and self._prefer_local and local.available:
+            self.only = local
+        elif len(self._all) == 1:
+            (single,) = self._all.values()
+            self.only = single if single.available else None
+        else:
+            self.only = None
 
     def next(self, ctx: Context[Any] | None) -> Endpoint | None:
         """The endpoint for this call, or None if none is ready."""
         if self.only is not None:
             return self.only
-        return self._strategy.select(self._ready, ctx) if self._ready else None
+        ready = self._ready
+        if ready is None:
+            ready = self._ready = tuple([endpoint for endpoint in self._all.values() if endpoint.available])
+            if len(ready) == 1:
+                self.only = ready[0]
+        if len(ready) > 1:
+            return self._strategy.select(ready, ctx)
+        return ready[0] if ready else None
+
+    def next_except(self, ctx: Context[Any] | None, node_ids: Container[str]) -> Endpoint | None:
+        """The endpoint for another try: ready, and not on one of these nodes; None if there is none.
+
+        Where the message broker chooses, that is left to it.
+        """
+        if isinstance(self.only, BalancedEndpoint):
+            return self.only
+        local = self.local
+        if local is not None and self._prefer_local and local.available and local.node_id not in node_ids:
+            return local
+        left = tuple([one for one in self._all.values() if one.available and one.node_id not in node_ids])
+        if len(left) > 1:
+            return self._strategy.select(left, ctx)
+        return left[0] if left else None
+
+    def _of_broker(self) -> Endpoint | None:
+        """What stands for all. A protected action is this node's own and does not travel."""
+        if not self._all or self._balanced is None:
+            return None
+        if self.local is not None and self.local.closed:
+            return self.local
+        if self._through_broker is None:
+            self._through_broker = BalancedEndpoint(self, next(iter(self._all.values())), self._balanced)
+        return self._through_broker

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
+from tautomer.balancing import Strategies
 from tautomer.ports import Strategy
 from tautomer.protocol.topics import NAME_CHARS_MAX
 from tautomer.registry.endpoints import EventEndpoint
 from tautomer.registry.matching import matcher
+
+if TYPE_CHECKING:
+    from tautomer.context import Context
 
 NAMES_CACHED: Final = 2_000
 
@@ -19,11 +23,9 @@ class Listeners:
 
     Attributes:
         hears: Says whether the pattern matches the name of an event.
-        local: This node's own.
-        only: The one to take without asking the strategy, or None.
     """
 
-    __slots__ = ("_all", "_prefer_local", "_ready", "_strategy", "group", "hears", "local", "only", "pattern")
+    __slots__ = ("_all", "_local", "_prefer_local", "_ready", "_strategy", "group", "hears", "pattern")
 
     def __init__(self, pattern: str, group: str, strategy: Strategy, prefer_local: bool) -> None:
         self.pattern = pattern
@@ -31,34 +33,66 @@ class Listeners:
         self.hears = matcher(pattern)
         self._strategy = strategy
         self._prefer_local = prefer_local
-        self._all: tuple[EventEndpoint, ...] = ()
-        self._ready: tuple[EventEndpoint, ...] = ()
-        self.only: EventEndpoint | None = None
-        self.local: tuple[EventEndpoint, ...] = ()
+        # By node and service: each has one subscription with this pattern and group.
+        self._all: dict[tuple[str, str], EventEndpoint] = {}
+        # Made when they are asked for, as in `EndpointList`.
+        self._ready: tuple[EventEndpoint, ...] | None = ()
+        self._local: tuple[EventEndpoint, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self._all)
 
     @property
     def all(self) -> tuple[EventEndpoint, ...]:
-        return self._all
+        return tuple(self._all.values())
 
-    def set(self, endpoints: Iterable[EventEndpoint]) -> None:
-        self._all = tuple(endpoints)
-        ready = tuple(endpoint for endpoint in self._all if endpoint.available)
-        self.local = tuple(endpoint for endpoint in ready if endpoint.local)
-        self._ready = ready = self.local if self._prefer_local and self.local else ready
-        self.only = ready[0] if len(ready) == 1 else None
+    def put(self, endpoint: EventEndpoint) -> None:
+        """Add a subscription, or put it in the place of the older one of its service."""
+        self._all[endpoint.node_id, endpoint.service.full_name] = endpoint
+        self._ready = None
 
-    def next(self) -> EventEndpoint | None:
+    def remove(self, endpoint: EventEndpoint) -> None:
+        """Forget this one, if it is not replaced already."""
+        key = (endpoint.node_id, endpoint.service.full_name)
+        if self._all.get(key) is endpoint:
+            del self._all[key]
+            self._ready = None
+
+    @property
+    def only(self) -> EventEndpoint | None:
+        """The one to take without asking the strategy, or None."""
+        ready = self._choice()
+        return ready[0] if len(ready) == 1 else None
+
+    def next(self, ctx: Context[Any] | None) -> EventEndpoint | None:
         """The one whose turn it is, or None if nobody is ready."""
-        if self.only is not None:
-            return self.only
-        return self._strategy.select(self._ready, None) if self._ready else None
+        ready = self._choice()
+        if len(ready) > 1:
+            return self._strategy.select(ready, ctx)
+        return ready[0] if ready else None
+
+    @property
+    def local(self) -> tuple[EventEndpoint, ...]:
+        """This node's own that are ready."""
+        self._choice()
+        return self._local
 
     def next_local(self) -> EventEndpoint | None:
         """The one of this node's own whose turn it is, or None if it has none."""
         local = self.local
-        if len(local) <= 1:
-            return local[0] if local else None
-        return self._strategy.select(local, None)
+        if len(local) > 1:
+            return self._strategy.select(local, None)
+        return local[0] if local else None
+
+    def _choice(self) -> tuple[EventEndpoint, ...]:
+        ready = self._ready
+        if ready is None:
+            ready = tuple([endpoint for endpoint in self._all.values() if endpoint.available])
+            self._local = tuple([endpoint for endpoint in ready if endpoint.local])
+            if self._prefer_local and self._local:
+                ready = self._local
+            self._ready = ready
+        return ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +117,11 @@ class EventTable:
     `groups` of the methods below: those that are asked for; None or none of them means all.
     """
 
-    __slots__ = ("_audiences", "_lists", "_prefer_local", "_strategy")
+    __slots__ = ("_audiences", "_lists", "_prefer_local", "_strategies", "balanced_by_broker")
 
-    def __init__(self, strategy: Callable[[], Strategy], prefer_local: bool) -> None:
-        self._strategy = strategy
+    def __init__(self, strategies: Strategies, prefer_local: bool, balanced: bool = False) -> None:
+        self._strategies = strategies
+        self.balanced_by_broker = balanced
         self._prefer_local = prefer_local
         self._lists: dict[tuple[str, str], Listeners] = {}
         self._audiences: dict[str, Audience] = {}
@@ -96,26 +131,24 @@ class EventTable:
         return tuple(self._lists.values())
 
     def add(self, endpoint: EventEndpoint) -> None:
+        """Take in a subscription, in the place of the older one of its service."""
         key = (endpoint.name, endpoint.group)
         listeners = self._lists.get(key)
         if listeners is None:
-            listeners = self._lists[key] = Listeners(
-                endpoint.name, endpoint.group, self._strategy(), self._prefer_local
-            )
-        listeners.set((*listeners.all, endpoint))
+            strategy = self._strategies.for_list(endpoint.strategy, endpoint.entry)
+            listeners = self._lists[key] = Listeners(endpoint.name, endpoint.group, strategy, self._prefer_local)
+        listeners.put(endpoint)
         self._audiences.clear()
 
-    def remove(self, goes: Callable[[EventEndpoint], bool]) -> None:
-        """Forget all endpoints for which `goes` is true."""
-        for key, listeners in list(self._lists.items()):
-            kept = [endpoint for endpoint in listeners.all if not goes(endpoint)]
-            if len(kept) == len(listeners.all):
-                continue
-            if kept:
-                listeners.set(kept)
-            else:
+    def remove(self, endpoint: EventEndpoint) -> None:
+        """Forget a subscription."""
+        key = (endpoint.name, endpoint.group)
+        listeners = self._lists.get(key)
+        if listeners is not None:
+            listeners.remove(endpoint)
+            if not listeners:
                 del self._lists[key]
-        self._audiences.clear()
+            self._audiences.clear()
 
     def audience(self, event: str) -> Audience:
         """Who hears events of this name; nobody, if it is longer than a name may be."""
@@ -131,16 +164,19 @@ class EventTable:
 
     def _find(self, event: str) -> Audience:
         lists = tuple(listeners for listeners in self._lists.values() if listeners.hears(event))
-        only = lists[0].only if len(lists) == 1 else None
+        # Where the message broker chooses, who it will be is not known here.
+        only = lists[0].only if len(lists) == 1 and not self.balanced_by_broker else None
         return Audience(lists, only if only is not None and only.local and only.plain is not None else None)
 
-    def balanced(self, event: str, groups: Sequence[str] | None) -> list[tuple[EventEndpoint, str]]:
+    def balanced(
+        self, event: str, groups: Sequence[str] | None, ctx: Context[Any] | None = None
+    ) -> list[tuple[EventEndpoint, str]]:
         """One endpoint of each list that hears the event and whose group is asked for, with that group."""
         chosen = []
         for listeners in self.audience(event).lists:
             if groups and listeners.group not in groups:
                 continue
-            endpoint = listeners.next()
+            endpoint = listeners.next(ctx)
             if endpoint is not None:
                 chosen.append((endpoint, listeners.group))
         return chosen
@@ -168,6 +204,15 @@ class EventTable:
                 if endpoint is not None:
                     chosen.append(endpoint)
         return chosen
+
+    def nodes(self, event: str, group: str) -> list[str]:
+        """The nodes of which one hears the event in that group."""
+        return [
+            endpoint.node_id
+            for listeners in self.audience(event).lists
+            if listeners.group == group
+            for endpoint in listeners.all
+        ]
 
     def groups(self, event: str) -> list[str]:
         """The groups that hear the event, each once."""

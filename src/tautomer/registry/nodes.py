@@ -59,6 +59,6 @@ class Node:
             "udpAddress": self.udp_address,
             "cpu": self.cpu,
             "cpuSeq": self.cpu_seq or None,
-            "seq": self.seq,
+            "seq": int(self.seq) if self.seq == self.seq // 1 else self.seq,
             "offlineSince": None if self.offline_since is None else stamp(self.offline_since),
         }

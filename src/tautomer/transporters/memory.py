@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tautomer.errors import BrokerDisconnectedError
 from tautomer.ports import Link
@@ -16,6 +16,10 @@ QUEUED_MAX = 100_000
 """Messages on the way in one bus; over it, `send` refuses."""
 
 
+TURN_MAX = 50
+"""Messages that are handed over in one turn of the loop."""
+
+
 class Bus:
     """What the memory transporters of one name share."""
 
@@ -23,7 +27,7 @@ class Bus:
         self._loop = loop
         self.members: list[Link] = []
         self.listeners: dict[str, list[Link]] = {}
-        self.groups: dict[tuple[str, str], list[Link]] = {}
+        self.groups: dict[str, dict[tuple[Link, str], Callable[[str], bool]]] = {}
         self._queue: deque[tuple[Link, str, bytes, str | None]] = deque()
         self._scheduled = False
         self._turn = 0
@@ -38,16 +42,20 @@ class Bus:
 
     def _deliver(self) -> None:
         self._scheduled = False
-        # Only what is there now: an answer to an answer must not keep the loop from its other work.
-        for _ in range(len(self._queue)):
+        # Only what is there now, and not too much of it: messages must not keep the loop from its other work.
+        for _ in range(min(len(self._queue), TURN_MAX)):
             sender, topic, data, token = self._queue.popleft()
             heard = list(self.listeners.get(topic, ()))
-            for (listened, _group), links in self.groups.items():
-                if listened == topic and links:
-                    self._turn += 1
-                    heard.append(links[self._turn % len(links)])
             for link in heard:
                 self._hand_over(link, topic, data)
+            # Of each group one member, whatever the pattern by which it hears.
+            for members in list(self.groups.values()):
+                hearing = [member for member, hears in members.items() if hears(topic)]
+                if hearing:
+                    self._turn += 1
+                    link, listened = hearing[self._turn % len(hearing)]
+                    heard.append(link)
+                    self._hand_over(link, listened, data)
             if not heard and token is not None:
                 sender.undelivered(token)
         if self._queue and not self._scheduled:
@@ -62,9 +70,12 @@ class Bus:
             log.exception("taking in a message failed", extra={"topic": topic})
 
     def leave(self, link: Link) -> None:
-        for links in (self.members, *self.listeners.values(), *self.groups.values()):
+        for links in (self.members, *self.listeners.values()):
             if link in links:
                 links.remove(link)
+        for members in self.groups.values():
+            for member in [member for member in members if member[0] is link]:
+                del members[member]
 
 
 _buses: dict[tuple[int, str], Bus] = {}
@@ -74,6 +85,7 @@ class MemoryTransporter:
     """``memory://`` or ``memory://name``: nodes of the same loop and name hear each other."""
 
     name = "memory"
+    balances = True
     message_bytes_max: int | None = None
 
     def __init__(self, url: str = "memory://") -> None:
@@ -102,7 +114,11 @@ class MemoryTransporter:
 
     async def subscribe_balanced(self, topic: str, group: str) -> None:
         bus, link = self._joined()
-        _add(link, bus.groups.setdefault((topic, group), []))
+        bus.groups.setdefault(group, {})[link, topic] = _hears(topic)
+
+    async def unsubscribe_balanced(self, topic: str, group: str) -> None:
+        bus, link = self._joined()
+        bus.groups.get(group, {}).pop((link, topic), None)
 
     def send(self, topic: str, data: bytes, token: str | None = None) -> None:
         bus, link = self._joined()
@@ -130,3 +146,20 @@ def _add(link: Link, links: list[Link]) -> None:
     """A topic that is subscribed twice is delivered once."""
     if link not in links:
         links.append(link)
+
+
+def _hears(topic: str) -> Callable[[str], bool]:
+    """Whether a message to a topic goes to who listens on this one, as NATS has it."""
+    if "*" not in topic:
+        return topic.__eq__
+    *parts, last = topic.split(".")
+    below = last == "**"
+    if not below:
+        parts.append(last)
+
+    def hears(sent: str) -> bool:
+        its = sent.split(".")
+        fits = len(its) > len(parts) if below else len(its) == len(parts)
+        return fits and all(part in ("*", other) for part, other in zip(parts, its, strict=False))
+
+    return hears

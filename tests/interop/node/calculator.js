@@ -7,7 +7,8 @@ module.exports = function calculator({ name, version }) {
 		name,
 		version,
 		actions: {
-			double: ctx => 2 * ctx.params.n
+			double: ctx => 2 * ctx.params.n,
+			where: ctx => ctx.broker.nodeID
 		}
 	};
 };

@@ -26,6 +26,7 @@ class NatsTransporter:
     """
 
     name = "nats"
+    balances = True
 
     def __init__(
         self,
@@ -39,7 +40,7 @@ class NatsTransporter:
         # The outbox's own function: one layer less for each message.
         self.send = self._client.outbox.publish
         self._link: Link | None = None
-        self._taken: set[tuple[str, str]] = set()
+        self._taken: dict[tuple[str, str], bytes] = {}
 
     @property
     def message_bytes_max(self) -> int | None:
@@ -66,11 +67,15 @@ class NatsTransporter:
         self._take(topic, head + ">" if stars else topic, group)
         await self._client.round_trip()
 
+    async def unsubscribe_balanced(self, topic: str, group: str) -> None:
+        sid = self._taken.pop((topic, group), None)
+        if sid is not None:
+            await self._client.unsubscribe(sid)
+
     def _take(self, topic: str, subject: str, group: str) -> None:
         assert self._link is not None, "connect first"
         if (topic, group) not in self._taken:
-            self._client.subscribe(subject, partial(self._link.received, topic), group)
-            self._taken.add((topic, group))
+            self._taken[topic, group] = self._client.subscribe(subject, partial(self._link.received, topic), group)
 
     async def drain(self) -> None:
         await self._client.outbox.drain()

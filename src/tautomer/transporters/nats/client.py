@@ -72,6 +72,7 @@ class NatsClient:
         )
         self._handlers: dict[bytes, Deliver] = {}
         self._subscriptions: dict[bytes, tuple[bytes, bytes]] = {_INBOX_SID: (self._inbox + b"*", b"")}
+        self._sids = 1
         self._watcher: Watcher | None = None
         self._connection: Connection | None = None
         self._up_since = 0.0
@@ -303,18 +304,33 @@ class NatsClient:
 
     # What the user asks for.
 
-    def subscribe(self, subject: str, deliver: Deliver, group: str = "") -> None:
+    def subscribe(self, subject: str, deliver: Deliver, group: str = "") -> bytes:
         """Deliver messages of this subject from now on, and after each reconnect. See `round_trip`.
+
+        Returns what `unsubscribe` takes.
 
         Raises:
             TransporterError: Subject or group cannot be one.
         """
-        sid = b"%d" % (len(self._subscriptions) + 1)
+        self._sids += 1
+        sid = b"%d" % self._sids
         entry = (checked_subject(subject), checked_subject(group) if group else b"")
         self._subscriptions[sid] = entry
         self._handlers[sid] = deliver
         if self._connection is not None:
             self._connection.write(subscribe_line(entry[0], sid, entry[1]))
+        return sid
+
+    async def unsubscribe(self, sid: bytes) -> None:
+        """End a subscription. Messages on the way are still delivered before this returns.
+
+        Raises:
+            BrokerDisconnectedError: As `round_trip`.
+        """
+        if self._subscriptions.pop(sid, None) is not None and self._connection is not None:
+            self._connection.write(unsubscribe_line(sid))
+            await self.round_trip()
+        self._handlers.pop(sid, None)
 
     async def round_trip(self) -> None:
         """Return when a server has taken in all that was asked of it; waits for the line if it is away.

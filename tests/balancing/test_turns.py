@@ -1,13 +1,14 @@
-"""Strategies: which of several ready endpoints is asked."""
+"""Strategies that look at no endpoint."""
 
 from __future__ import annotations
 
-import pytest
+import random
+from collections import Counter
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tautomer.balancing import RoundRobin, strategy_factory
-from tautomer.errors import BrokerOptionsError
+from tautomer.balancing import Random, RoundRobin
 
 
 class TestRoundRobin:
@@ -43,23 +44,16 @@ class TestRoundRobin:
             assert expected == strategy.select(range(length), None)
 
 
-class TestByName:
-    @pytest.mark.parametrize("name", ["RoundRobin", "roundrobin", "ROUNDROBIN"])
-    def test_a_name_is_found_however_it_is_spelt(self, name: str) -> None:
-        assert RoundRobin is strategy_factory(name)
+class TestRandom:
+    def test_takes_each_about_as_often(self) -> None:
+        strategy = Random(random.Random(1))
 
-    def test_a_class_or_a_function_is_taken_as_it_is(self) -> None:
-        def make() -> RoundRobin:
-            return RoundRobin()
+        counted = Counter(strategy.select("abcd", None) for _ in range(4_000))
 
-        assert make is strategy_factory(make)
-        assert RoundRobin is strategy_factory(RoundRobin)
+        assert set("abcd") == set(counted)
+        assert all(900 < times < 1_100 for times in counted.values())
 
-    def test_an_unknown_name_is_refused_with_those_that_are_known(self) -> None:
-        with pytest.raises(BrokerOptionsError, match=r"'Rondrobin' is not known; known: .*RoundRobin"):
-            strategy_factory("Rondrobin")
+    def test_of_the_same_chance_takes_the_same(self) -> None:
+        runs = [[Random(random.Random(7)).select("abcdefgh", None) for _ in range(3)] for _ in range(2)]
 
-    @pytest.mark.parametrize("odd", [5, RoundRobin(), {"type": "RoundRobin"}])
-    def test_what_makes_no_strategy_is_refused(self, odd: object) -> None:
-        with pytest.raises(BrokerOptionsError, match="a name or a class"):
-            strategy_factory(odd)  # type: ignore[arg-type]  # That is the point.
+        assert runs[0] == runs[1]
