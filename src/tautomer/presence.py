@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from typing import Any, Protocol
 
 from tautomer._tasks import TaskScope
 from tautomer._version import __version__
 from tautomer.host import Host
+from tautomer.ports import Discovery
 from tautomer.protocol.membership import Change, Membership
 from tautomer.protocol.packets import Disconnect, Discover, Heartbeat, Info, Packet, ServiceInfo
 from tautomer.registry.nodes import Node
@@ -67,7 +69,9 @@ class Presence:
         sender: Sender,
         watcher: Watcher,
         versions: tuple[str, ...],
+        discovery: Discovery | None = None,
     ) -> None:
+        self._discovery = discovery
         self._host = host
         self._settings = settings
         self._registry = registry
@@ -83,7 +87,8 @@ class Presence:
         self._probed: set[str] = set()
         self.leaving = False
         self.membership = Membership(
-            timeout=settings.heartbeat_timeout,
+            # Where lines lead from node to node, a line that breaks is the sign, and no beat.
+            timeout=settings.heartbeat_timeout if discovery is None else math.inf,
             nodes_max=settings.registry.nodes_max,
         )
 
@@ -101,7 +106,8 @@ class Presence:
             pass
         self._still(None)
         self._settled = None
-        self._scope.spawn(self._beat(), "heartbeat")
+        if self._discovery is None:
+            self._scope.spawn(self._beat(), "heartbeat")
         self._scope.spawn(self._watch(), "sweep")
 
     def return_(self) -> None:
@@ -118,7 +124,9 @@ class Presence:
     async def close(self, say_goodbye: bool) -> None:
         """Stop the loops; tell the others that we are gone."""
         await self._scope.close(0)
-        if say_goodbye:
+        if self._discovery is not None:
+            await self._discovery.close(say_goodbye)
+        elif say_goodbye:
             self._sender.send("DISCONNECT", Disconnect())
 
     def services_changed(self) -> None:
@@ -247,13 +255,20 @@ class Presence:
             self._watcher.announce_local("$services.changed", {"localService": False})
 
     def _ask_all(self) -> None:
+        if self._discovery is not None:
+            self._discovery.start(self, self._info())
+            return
         for version in self._versions:
             self._sender.send("DISCOVER", Discover(), None, version)
 
     def _ask(self, node_id: str, version: str) -> None:
-        self._sender.send("DISCOVER", Discover(), node_id, version)
+        if self._discovery is None:
+            self._sender.send("DISCOVER", Discover(), node_id, version)
 
     def _send_info(self, node_id: str | None = None, versions: tuple[str, ...] = ()) -> None:
+        if self._discovery is not None:
+            self._discovery.announce(self._info())
+            return
         for version in versions or self.speaking():
             self._sender.send("INFO", self._info(), node_id, version)
 

@@ -23,9 +23,10 @@ from tautomer.errors import (
     ServiceNotAvailableError,
     from_wire,
 )
+from tautomer.gossiping import Gossiping
 from tautomer.host import Host
 from tautomer.middleware import Middleware, compose_verb
-from tautomer.ports import Transporter
+from tautomer.ports import LineTransporter, Transporter
 from tautomer.presence import Presence
 from tautomer.protocol.codec import Codec, Refused
 from tautomer.protocol.packets import VERSIONS, Event, Packet, Ping, Pong, ReceivedResponse, Request, timeout_ms
@@ -103,7 +104,12 @@ class Transit:
         received = compose_verb(middlewares[::-1], "transporter_receive", self._decode_and_handle)
         self.received = received if received == self._decode_and_handle else self._guarded(received)
         self._may_pass_raw = codec.is_json and self._handle == self._dispatch
-        self.presence = Presence(host, settings, registry, self, self, self._versions)
+        gossiping: Gossiping | None = None
+        if isinstance(transporter, LineTransporter):
+            gossiping = Gossiping(host, settings.registry.nodes_max, registry, self, transporter, self._versions)
+            transporter.introduce(settings.namespace, self._node_id, gossiping)
+            topics.subscribe_gossip()
+        self.presence = Presence(host, settings, registry, self, self, self._versions, gossiping)
         self._peers = self.presence.membership.peers
         self.serving = Serving(
             broker,
@@ -126,6 +132,8 @@ class Transit:
             "PING": self._on_ping,
             "PONG": self._on_pong,
         }
+        if gossiping is not None:
+            self._handlers.update(gossiping.handlers)
         self.is_ready = asyncio.Event()
 
     # --- life ---
@@ -354,13 +362,17 @@ class Transit:
         else:
             self._handlers[command](packet)
 
-    def undelivered(self, token: str) -> None:
-        """Nobody listens on the topic of this request: it surely did not run, and the node is gone."""
-        request_id = self._tokens.pop(token, None)
-        pending = None if request_id is None else self._pending.drop(request_id)
-        if pending is not None:
-            self._fail(pending, ServiceNotAvailableError(pending.action, pending.node_id))
-            self.presence.lost(pending.node_id, unexpected=True)
+    def undelivered(self, token: str, *more: str) -> None:
+        """Nobody got these requests, all to one node: they surely did not run, and the node is gone."""
+        node_id = None
+        for one in (token, *more):
+            request_id = self._tokens.pop(one, None)
+            pending = None if request_id is None else self._pending.drop(request_id)
+            if pending is not None:
+                self._fail(pending, ServiceNotAvailableError(pending.action, pending.node_id))
+                node_id = pending.node_id
+        if node_id is not None:
+            self.presence.lost(node_id, unexpected=True)
 
     def up(self) -> None:
         self.presence.return_()

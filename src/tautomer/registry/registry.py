@@ -128,6 +128,7 @@ class Registry:
         node.ip_list, node.hostname = tuple(info.ip_list or ()), info.hostname
         node.client, node.metadata = info.client or {}, info.metadata or {}
         node.config = info.config if isinstance(info.config, dict) else {}
+        node.port = info.port if isinstance(info.port, int) else None
         before = [service for service in self.services if service.node_id == node.id]
         self._drop(before)
         for service in offered:
