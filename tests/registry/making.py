@@ -47,7 +47,7 @@ def registry(prefer_local: bool = True, bounds: Bounds | None = None) -> Registr
 
 
 def info(node_id: str, *services: ServiceInfo, seq: float | None = 2, instance: str = "i-1") -> Info:
-    return Info(list(services), ["192.0.2.2"], "vm", {"type": "nodejs"}, {}, instance, {}, seq, "5", node_id)
+    return Info(list(services), ["192.0.2.2"], "vm", {"type": "nodejs"}, {}, instance, {}, seq, ver="5", sender=node_id)
 
 
 def offer(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import count
 
 from tautomer._tasks import TaskScope
 from tautomer.errors import BrokerDisconnectedError, TransporterError
@@ -25,9 +26,6 @@ LAST_WORDS_WAIT = 0.1
 """Seconds that others have, once we said goodbye, to close their lines to us themselves."""
 
 _COMMANDS = {kind: command for command, kind in KINDS.items()}
-
-Route = Callable[[bytes, str | None], None]
-"""Takes a payload, and the token of a request."""
 
 
 class TcpTransporter:
@@ -71,6 +69,7 @@ class TcpTransporter:
         self._topics: dict[int, str] = {}
         self._routes: dict[str, tuple[Line | None, int]] = {}
         self._lines: dict[str, Line] = {}
+        self._next_use = count(1).__next__
         self._turns: list[asyncio.Future[None]] = []
         self._listener = Listener(self._take, self._options)
         self._beacon: Beacon | None = None
@@ -240,7 +239,7 @@ class TcpTransporter:
     def _line(self, node_id: str) -> Line:
         line = self._lines.get(node_id)
         if line is None:
-            line = self._lines[node_id] = Line(node_id, self, self._options, asyncio.get_running_loop())
+            line = self._lines[node_id] = Line(node_id, self, self._options, asyncio.get_running_loop(), self._next_use)
         return line
 
     def _to_myself(self, kind: int, data: bytes) -> None:

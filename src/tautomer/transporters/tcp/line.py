@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Sequence
-from itertools import count
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol, cast
 
 from tautomer.errors import BrokerDisconnectedError, PayloadTooLargeError
@@ -16,8 +15,6 @@ __all__ = ["Line", "Owner"]
 
 PIECE_BYTES: Final = 256 * 1024
 """One write holds up to this, or one message."""
-
-_uses = count(1)
 
 
 class Owner(Protocol):
@@ -54,6 +51,7 @@ class Line:
         "_connection",
         "_due",
         "_fresh",
+        "_next_use",
         "_opening",
         "_options",
         "_owner",
@@ -69,7 +67,14 @@ class Line:
         "waiting_bytes",
     )
 
-    def __init__(self, node_id: str, owner: Owner, options: TcpOptions, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        node_id: str,
+        owner: Owner,
+        options: TcpOptions,
+        loop: asyncio.AbstractEventLoop,
+        next_use: Callable[[], int],
+    ) -> None:
         self.node_id = node_id
         self.hosts: tuple[str, ...] = ()
         self.port = 0
@@ -83,6 +88,7 @@ class Line:
         self._waiting: list[bytes] = []
         self._tokens: list[str] = []
         self._fresh = False
+        self._next_use = next_use
         self._due = False
         self._opening = False
         self._paused = False
@@ -134,7 +140,7 @@ class Line:
             return  # `connection_made` or `resume_writing` comes here again, or all is lost.
         if self._fresh:
             self._fresh = False
-            self.used = next(_uses)
+            self.used = self._next_use()
         waiting = self._waiting
         if self.waiting_bytes <= PIECE_BYTES:
             self._due = False
