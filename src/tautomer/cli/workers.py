@@ -62,7 +62,7 @@ class Workers:
 
     Attributes:
         ids: Their node ids.
-        transporter: What all of them use, or None.
+        transporter: What all of them use.
     """
 
     def __init__(self, base: str, count: int, transporter: str | None) -> None:
@@ -90,8 +90,8 @@ class Workers:
 
     def command(self, node_id: str, targets: Sequence[str], options: Sequence[str]) -> list[str]:
         """The command line of one of them."""
-        transporter = [] if self.transporter is None else ["-t", self.transporter]
-        return [sys.executable, "-m", "tautomer", "run", "-b", node_id, *transporter, *options, "--", *targets]
+        node = ["-b", node_id, "-t", self.transporter]
+        return [sys.executable, "-m", "tautomer", "run", *node, *options, "--", *targets]
 
     def close(self) -> None:
         """Let go of the ports."""

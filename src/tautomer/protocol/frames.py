@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Final
 
 HEAD_BYTES: Final = 6
@@ -29,19 +30,42 @@ FIRST_GOSSIP: Final = KINDS["GOSSIP_REQ"]
 Deliver = Callable[[int, bytes], object]
 """Takes the type and the payload of one frame."""
 
+HEADS_KEPT: Final = 4096
+"""Packets of one kind are mostly of few sizes: what a head means is looked up, not worked out again."""
+
 _HEAD = struct.Struct(">BIB")
-_pack = _HEAD.pack
-_unpack_from = _HEAD.unpack_from
 
 
 class FrameError(Exception):
     """The other end does not speak Moleculer's frames, or bytes were lost. The connection is of no more use."""
 
 
+@lru_cache(maxsize=HEADS_KEPT)
 def frame_head(kind: int, payload_bytes: int) -> bytes:
     """The six bytes before a payload of this size."""
     length = payload_bytes + HEAD_BYTES
-    return _pack(length >> 24 ^ length >> 16 & 255 ^ length >> 8 & 255 ^ length & 255 ^ kind, length, kind)
+    return _HEAD.pack(_check_byte(length, kind), length, kind)
+
+
+@lru_cache(maxsize=HEADS_KEPT)
+def read_head(head: bytes) -> tuple[int, int]:
+    """Length of the whole frame, and its type.
+
+    Raises:
+        FrameError: It is no head.
+    """
+    check, length, kind = _HEAD.unpack(head)
+    if check != _check_byte(length, kind):
+        raise FrameError("the check byte is wrong: it speaks something else, or bytes were lost")
+    if length < HEAD_BYTES:
+        raise FrameError(f"a frame of {length} bytes; a head alone has {HEAD_BYTES}")
+    if not 1 <= kind <= len(KINDS):
+        raise FrameError(f"a frame of the unknown type {kind}")
+    return length, kind
+
+
+def _check_byte(length: int, kind: int) -> int:
+    return length >> 24 ^ length >> 16 & 255 ^ length >> 8 & 255 ^ length & 255 ^ kind
 
 
 class FrameReader:
@@ -76,20 +100,17 @@ class FrameReader:
             data = bytes(self._part)
             self._part.clear()
         self._needed = HEAD_BYTES
-        start, end = 0, len(data)
+        start, end, deliver = 0, len(data), self._deliver
         while end - start >= HEAD_BYTES:
-            check, length, kind = _unpack_from(data, start)
-            if check != length >> 24 ^ length >> 16 & 255 ^ length >> 8 & 255 ^ length & 255 ^ kind:
-                raise FrameError("the check byte is wrong: it speaks something else, or bytes were lost")
-            if not HEAD_BYTES <= length <= self._bytes_max:
-                raise FrameError(f"a frame of {length} bytes; {HEAD_BYTES} to {self._bytes_max} are read")
-            if not 1 <= kind <= 8:
-                raise FrameError(f"a frame of the unknown type {kind}")
+            body = start + HEAD_BYTES
+            length, kind = read_head(data[start:body])
+            if length > self._bytes_max:
+                raise FrameError(f"a frame of {length} bytes; at most {self._bytes_max} are read")
             stop = start + length
             if stop > end:
                 self._needed = length
                 break
-            self._deliver(kind, data[start + HEAD_BYTES : stop])
+            deliver(kind, data[body:stop])
             start = stop
         if start < end:
             self._part += memoryview(data)[start:]

@@ -211,7 +211,7 @@ class TcpTransporter:
 
     # --- inside ---
 
-    def _take(self, kind: int, payload: bytes, came_from: str) -> None:
+    def _take(self, came_from: str, kind: int, payload: bytes) -> None:
         link = self._link
         if link is None or not self._up:
             return
@@ -243,7 +243,7 @@ class TcpTransporter:
         return line
 
     def _to_myself(self, kind: int, data: bytes) -> None:
-        asyncio.get_running_loop().call_soon(self._take, kind, data, "127.0.0.1")
+        asyncio.get_running_loop().call_soon(self._take, "127.0.0.1", kind, data)
 
     async def _turn(self) -> None:
         turn = asyncio.get_running_loop().create_future()

@@ -7,6 +7,7 @@ import errno
 import logging
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 from tautomer.errors import TransporterError
@@ -20,8 +21,8 @@ log = logging.getLogger("tautomer.transporter.tcp")
 BACKLOG = 256
 NO_LINE = "the nodes that send so many lines are not all of one mesh, or tcp.accept_max is too low"
 
-Take = Callable[[int, bytes, str], None]
-"""Takes the type and the payload of a frame, and the address that it came from. It does not raise."""
+Take = Callable[[str, int, bytes], None]
+"""Takes the address that a frame came from, its type and its payload. It does not raise."""
 
 
 class Listener:
@@ -98,36 +99,36 @@ class _Inbound(asyncio.Protocol):
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
-        self._take = listener.take
-        self._reader = FrameReader(self._on_frame, listener.options.max_packet_size)
+        self._reader: FrameReader | None = None
         self._transport: asyncio.Transport | None = None
         self._came_from = ""
-        self._spoken = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         name = transport.get_extra_info("peername")
         self._came_from = str(name[0]) if name else ""
-        if not self._listener.enter(self):
-            self._transport.abort()
+        if self._listener.enter(self):
+            take = partial(self._listener.take, self._came_from)
+            self._reader = FrameReader(take, self._listener.options.max_packet_size)
+        else:
+            self.abort()
 
     def data_received(self, data: bytes) -> None:
+        reader = self._reader
+        if reader is None:
+            return
         try:
-            self._reader.feed(data)
+            reader.feed(data)
         except FrameError as error:
             log.warning("line cut: %s", error, extra={"address": self._came_from})
             self.abort()
-
-    def _on_frame(self, kind: int, payload: bytes) -> None:
-        if self._transport is not None:
-            self._take(kind, payload, self._came_from)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self._listener.leave(self)
 
     def abort(self) -> None:
-        transport, self._transport = self._transport, None
+        transport, self._transport, self._reader = self._transport, None, None
         if transport is not None:
             transport.abort()
 
