@@ -30,6 +30,9 @@ from tautomer.registry.registry import Registry
 
 log = logging.getLogger("tautomer.gossip")
 
+PROBE: Final = 0.2
+"""Seconds after a line broke until the node is asked whether it is gone: one that lives is back at once."""
+
 TOLD_AT_ONCE: Final = 32
 """Nodes that hear news at once; in a larger mesh the others hear it in the rounds."""
 
@@ -117,6 +120,9 @@ class Gossiping:
     def line_lost(self, node_id: str, abrupt: bool) -> None:
         member = self.gossip.lost(node_id, self._host.clock())
         if member is not None and self._view is not None:
+            self._locate(member)
+            if not self._scope.closed:
+                self._scope.spawn(self._probe(member), "probe")
             # Our own kind says goodbye. Node only hangs up, so its end in good order may well be one.
             self._view.lost(node_id, unexpected=abrupt or not _is_node_js(member))
 
@@ -138,8 +144,8 @@ class Gossiping:
     # --- inside ---
 
     def _act(self, news: News) -> None:
-        for member in news.moved:
-            self._transporter.locate(member.id, member.addresses(), member.port)
+        for member in (*news.moved, *news.lost):
+            self._locate(member)
         view = self._view
         if view is None:
             return
@@ -169,6 +175,14 @@ class Gossiping:
         node = self._registry.nodes.get(member.id)
         if node is not None:
             node.udp_address = member.found_at or None
+
+    def _locate(self, member: Member) -> None:
+        self._transporter.locate(member.id, member.addresses(), member.port)
+
+    async def _probe(self, member: Member) -> None:
+        await asyncio.sleep(PROBE)
+        if not member.online and self.gossip.members.get(member.id) is member:
+            self._contact(member)
 
     def _contact(self, member: Member) -> None:
         """Ask a node for what it knows, and let it know us."""

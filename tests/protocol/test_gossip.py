@@ -262,6 +262,16 @@ def test_nobody_moves_a_node_that_is_there() -> None:
     assert 4000 == gossip.members["a"].port
 
 
+def test_one_that_is_heard_elsewhere_is_asked_and_looked_for_there_once_it_is_gone() -> None:
+    gossip = knowing(a=7)
+
+    news = gossip.on_hello(GossipHello("h", 5001, "5", "a"), "192.0.2.9", 0.0)
+    assert (["a"], 4000) == ([one.id for one in news.ask], gossip.members["a"].port)
+
+    gossip.lost("a", 1.0)
+    assert ("192.0.2.9", 5001) == (gossip.members["a"].addresses()[0], gossip.members["a"].port)
+
+
 def test_where_it_was_heard_comes_before_its_name_and_its_addresses() -> None:
     gossip = node()
     gossip.sighted("a", "192.0.2.7", 4000, 0.0)
@@ -314,7 +324,7 @@ SHAPES = st.recursive(
 )
 
 
-@settings(max_examples=1500)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["hello", "req", "res"]), SHAPES, SHAPES, st.sampled_from(["a", "me", "?"])),

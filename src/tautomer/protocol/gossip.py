@@ -38,6 +38,7 @@ class Member:
         info: Its last INFO.
         info_bytes: About how large that is.
         found_at: The address that it was last heard from itself, by UDP or HELLO.
+        heard_at: Another address and port, under which its name was heard since; taken once it is gone.
         hosts: Other addresses, in the order to try.
         port: Where it listens; 0 if that is not known.
         lasting: Named in the configuration: never forgotten.
@@ -53,6 +54,7 @@ class Member:
     info: RawInfo | None = None
     info_bytes: int = 0
     found_at: str = ""
+    heard_at: tuple[str, int] | None = None
     hosts: tuple[str, ...] = ()
     port: int = 0
     lasting: bool = False
@@ -175,8 +177,12 @@ class Gossip:
             member = self._add(node_id, now)
             if member is None:
                 return news
-        elif member.online and member.port:
-            # What is known of a node that is there is not changed by whoever uses its name.
+        elif member.online:
+            # What is known of a node that is there is not changed by whoever uses its name. It may have been
+            # started again, though: asking it where it was shows whether it still is.
+            if port != member.port:
+                member.heard_at = (host, port)
+                self._ask(member, now, news)
             return news
         member.lasting = member.lasting or lasting
         if lasting:
@@ -319,6 +325,8 @@ class Gossip:
 
     def _go(self, one: Member, seq: int, now: float) -> None:
         one.online, one.seq, one.offline_since, one.told = False, seq, now, 0
+        if one.heard_at is not None:
+            (one.found_at, one.port), one.heard_at = one.heard_at, None
 
     def _compare_load(
         self, one: Member, said: tuple[int, int, float | None], known: dict[str, list[Any]], news: News
@@ -343,7 +351,7 @@ class Gossip:
         given = member.hosts[:1] if member.lasting else ()
         member.hosts = (*given, *(host for host in hosts if is_host(host)))[:HOSTS_MAX]
         member.port, member.seq, member.info, member.info_bytes = port, seq, info, size
-        member.online, member.offline_since = True, None
+        member.online, member.offline_since, member.heard_at = True, None, None
         news.learned.append(member)
         news.moved.append(member)
         return member
