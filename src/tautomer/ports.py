@@ -7,10 +7,11 @@ conformance suite in the tests that an implementation can inherit.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
     from tautomer.context import Context
+    from tautomer.protocol.packets import Heartbeat, Info
     from tautomer.registry.endpoints import Endpoint
 
 T = TypeVar("T")
@@ -30,8 +31,8 @@ class Link(Protocol):
     def received(self, topic: str, data: bytes) -> None:
         """One message came. `topic` is a topic this node subscribed to. Must not block."""
 
-    def undelivered(self, token: str) -> None:
-        """The broker says that nobody listened to the message sent with this `token`."""
+    def undelivered(self, token: str, *more: str) -> None:
+        """Nobody got the message sent with this `token`, nor those of `more` to the same node: it is gone."""
 
     def up(self) -> None:
         """The connection stands again after `down`; subscriptions are already renewed."""
@@ -107,6 +108,85 @@ class Transporter(Protocol):
 
     async def close(self) -> None:
         """Hand over what was received, send what is buffered (bounded time), hang up. Twice is harmless."""
+
+
+class LineWatcher(Protocol):
+    """What a `LineTransporter` reports to, beside its `Link`. Called from the event loop only; never raises."""
+
+    def sighted(self, node_id: str, host: str, port: int, lasting: bool) -> None:
+        """A node listens there: it said so by UDP, or the configuration does (`lasting`)."""
+
+    def greet(self, node_id: str) -> None:
+        """A line to this node is about to be opened: what is sent to it now is the first on it."""
+
+    def line_lost(self, node_id: str, abrupt: bool) -> None:
+        """The line to this node ended, or cannot be had. Not `abrupt`: the other end closed it in good order."""
+
+
+@runtime_checkable
+class LineTransporter(Transporter, Protocol):
+    """A transporter without a broker in the middle: a line leads to each node, and nodes find each other by gossip.
+
+    What has no line of its own (INFO, DISCOVER, HEARTBEAT and DISCONNECT, all that is meant for everybody) it
+    does not send: `tautomer.gossiping` says it in gossip.
+
+    Attributes:
+        port: Where it listens, once connected.
+        host: The only address it listens on, or None for all.
+        came_from: During `Link.received`: the address that the message came from.
+        gossip_period: Seconds between two rounds of gossip.
+        use_hostname: Whether a node is looked for under its host name before its addresses.
+    """
+
+    port: int
+    came_from: str
+
+    @property
+    def host(self) -> str | None: ...
+
+    @property
+    def gossip_period(self) -> float: ...
+
+    @property
+    def use_hostname(self) -> bool: ...
+
+    def introduce(self, namespace: str, node_id: str, watcher: LineWatcher) -> None:
+        """Who we are, and who is told. Called once, before `connect`."""
+
+    def locate(self, node_id: str, hosts: Sequence[str], port: int) -> None:
+        """Where a node is to be reached, best address first."""
+
+    def hang_up(self, node_id: str) -> None:
+        """That node left: close the line to it."""
+
+    def forget(self, node_id: str) -> None:
+        """That node is known no more."""
+
+
+class NodeView(Protocol):
+    """Whom a `Discovery` tells of other nodes. None of these raises."""
+
+    def on_info(self, packet: Info) -> None:
+        """A node is there, or changed."""
+
+    def on_heartbeat(self, packet: Heartbeat) -> None:
+        """A node that is there told its load."""
+
+    def lost(self, node_id: str, unexpected: bool) -> bool:
+        """A node is gone. False if that is no news."""
+
+
+class Discovery(Protocol):
+    """How a node finds the others where DISCOVER, INFO and HEARTBEAT do not travel."""
+
+    def start(self, view: NodeView, info: Info) -> None:
+        """Look for others from now on, and tell of them; this is our own INFO."""
+
+    def announce(self, info: Info) -> None:
+        """Our own INFO may have changed."""
+
+    async def close(self, say_goodbye: bool) -> None:
+        """Look no more; tell the others that we leave."""
 
 
 class Serializer(Protocol):

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from typing import Any, Protocol
 
 from tautomer._tasks import TaskScope
 from tautomer._version import __version__
 from tautomer.errors import NodeIdTakenError
 from tautomer.host import Host
+from tautomer.ports import Discovery
 from tautomer.protocol.membership import Change, Membership
 from tautomer.protocol.packets import Disconnect, Discover, Heartbeat, Info, Packet, ServiceInfo
 from tautomer.registry.nodes import Node
@@ -78,7 +80,9 @@ class Presence:
         sender: Sender,
         watcher: Watcher,
         versions: tuple[str, ...],
+        discovery: Discovery | None = None,
     ) -> None:
+        self._discovery = discovery
         self._host = host
         self._settings = settings
         self._registry = registry
@@ -99,7 +103,8 @@ class Presence:
         self.asker = host.new_id()
         self.leaving = False
         self.membership = Membership(
-            timeout=settings.heartbeat_timeout,
+            # Where lines lead from node to node, a line that breaks is the sign, and no beat.
+            timeout=settings.heartbeat_timeout if discovery is None else math.inf,
             nodes_max=settings.registry.nodes_max,
         )
 
@@ -142,7 +147,8 @@ class Presence:
         self._settled = None
         if self._rival is not None:
             raise self._rival
-        self._scope.spawn(self._beat(), "heartbeat")
+        if self._discovery is None:
+            self._scope.spawn(self._beat(), "heartbeat")
         self._scope.spawn(self._watch(), "sweep")
 
     def return_(self) -> None:
@@ -161,7 +167,9 @@ class Presence:
     async def close(self, say_goodbye: bool) -> None:
         """Stop the loops; tell the others that we are gone."""
         await self._scope.close(0)
-        if say_goodbye and self._present:
+        if self._discovery is not None:
+            await self._discovery.close(say_goodbye)
+        elif say_goodbye and self._present:
             self._sender.send("DISCONNECT", Disconnect())
 
     def services_changed(self) -> None:
@@ -306,14 +314,21 @@ class Presence:
             self._watcher.announce_local("$services.changed", {"localService": False})
 
     def _ask_all(self) -> None:
+        if self._discovery is not None:
+            self._discovery.start(self, self._info())
+            return
         for version in self._versions:
             self._sender.send("DISCOVER", Discover(), None, version)
 
     def _ask(self, node_id: str, version: str) -> None:
-        self._sender.send("DISCOVER", Discover(), node_id, version)
+        if self._discovery is None:
+            self._sender.send("DISCOVER", Discover(), node_id, version)
 
     def _send_info(self, node_id: str | None = None, versions: tuple[str, ...] = ()) -> None:
         if not self._present:
+            return
+        if self._discovery is not None:
+            self._discovery.announce(self._info())
             return
         for version in versions or self.speaking():
             self._sender.send("INFO", self._info(), node_id, version)

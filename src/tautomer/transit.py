@@ -26,10 +26,11 @@ from tautomer.errors import (
     ServiceNotAvailableError,
     from_wire,
 )
+from tautomer.gossiping import Gossiping
 from tautomer.host import Host
 from tautomer.middleware import Middleware, compose_verb
 from tautomer.offline import Offline
-from tautomer.ports import Transporter
+from tautomer.ports import LineTransporter, Transporter
 from tautomer.presence import Presence
 from tautomer.protocol.codec import Codec, Refused
 from tautomer.protocol.losses import Losses
@@ -138,7 +139,12 @@ class Transit:
         received = compose_verb(middlewares[::-1], "transporter_receive", self._decode_and_handle)
         self.received = received if received == self._decode_and_handle else self._guarded(received)
         self._may_pass_raw = codec.is_json and self._handle == self._dispatch
-        self.presence = Presence(host, settings, registry, self, self, self._versions)
+        gossiping: Gossiping | None = None
+        if isinstance(transporter, LineTransporter):
+            gossiping = Gossiping(host, settings.registry.nodes_max, registry, self, transporter, self._versions)
+            transporter.introduce(settings.namespace, self._node_id, gossiping)
+            topics.subscribe_gossip()
+        self.presence = Presence(host, settings, registry, self, self, self._versions, gossiping)
         self._peers = self.presence.membership.peers
         self.streaming = Streaming(
             host,
@@ -181,6 +187,8 @@ class Transit:
             "PING": self._on_ping,
             "PONG": self._on_pong,
         }
+        if gossiping is not None:
+            self._handlers.update(gossiping.handlers)
         self.is_ready = asyncio.Event()
 
     # --- life ---
@@ -195,7 +203,8 @@ class Transit:
         self._loop = asyncio.get_running_loop()
         await self._transporter.connect(self)
         try:
-            await self._claim_id()
+            if not isinstance(self._transporter, LineTransporter):
+                await self._claim_id()
             await self._transporter.subscribe(tuple(self._commands))
             if self.balanced is not None:
                 await self.balanced.renew()
@@ -508,16 +517,20 @@ class Transit:
         else:
             self._handlers[command](packet)
 
-    def undelivered(self, token: str) -> None:
-        """Nobody listens on the topic of this request: it surely did not run, and the node is gone."""
+    def undelivered(self, token: str, *more: str) -> None:
+        """Nobody got these requests, all to one node: they surely did not run, and the node is gone."""
         if token == CLAIM_TOKEN:
             self.presence.unclaimed()
             return
-        request_id = self._tokens.pop(token, None)
-        pending = None if request_id is None else self._pending.drop(request_id)
-        if pending is not None:
-            self._fail(pending, ServiceNotAvailableError(pending.action, pending.node_id or None))
-        node_id = self._losses.unheard(token) if pending is None else pending.node_id
+        node_id = None
+        for one in (token, *more):
+            request_id = self._tokens.pop(one, None)
+            pending = None if request_id is None else self._pending.drop(request_id)
+            if pending is not None:
+                self._fail(pending, ServiceNotAvailableError(pending.action, pending.node_id or None))
+                node_id = pending.node_id
+        if node_id is None:
+            node_id = self._losses.unheard(token)
         # Where the broker was away, the others come back one by one, as this node did (promise M2).
         if not node_id or self.offline.returning:
             return

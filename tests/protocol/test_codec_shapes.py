@@ -106,7 +106,9 @@ class TestThereAndBack:
             actions={"v2.math.add": entry},
             events={},
         )
-        sent = Info([service], ["192.0.2.2"], "vm", {"type": "python"}, {}, "i-1", {"r": 1}, seq, "5", "node-2")
+        sent = Info(
+            [service], ["192.0.2.2"], "vm", {"type": "python"}, {}, "i-1", {"r": 1}, seq, ver="5", sender="node-2"
+        )
 
         received = CODEC.decode("INFO", CODEC.encode(sent))
 
@@ -272,7 +274,16 @@ class TestWireShapes:
             events={"user.*": {"name": "user.*"}},
         )
         packet = Info(
-            [service], ["192.0.2.2"], "vm", {"type": "python"}, {}, "bc62", {"region": "eu"}, 2, "5", "node-1"
+            [service],
+            ["192.0.2.2"],
+            "vm",
+            {"type": "python"},
+            {},
+            "bc62",
+            {"region": "eu"},
+            2,
+            ver="5",
+            sender="node-1",
         )
 
         assert (

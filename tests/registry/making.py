@@ -52,7 +52,7 @@ def strategies(*chosen: Any) -> Strategies:
 
 
 def info(node_id: str, *services: ServiceInfo, seq: float | None = 2, instance: str = "i-1") -> Info:
-    return Info(list(services), ["192.0.2.2"], "vm", {"type": "nodejs"}, {}, instance, {}, seq, "5", node_id)
+    return Info(list(services), ["192.0.2.2"], "vm", {"type": "nodejs"}, {}, instance, {}, seq, ver="5", sender=node_id)
 
 
 def offer(

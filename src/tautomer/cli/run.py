@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import traceback
@@ -11,7 +12,8 @@ from typing import NoReturn
 
 import rich_click as click
 
-from tautomer import errors
+from tautomer import errors, logs
+from tautomer.cli.workers import Supervisor, Workers, be_a_worker, default_base
 from tautomer.loader import ServiceLike, ServiceLoadError, load_file, load_folder, load_target
 from tautomer.runner import run
 from tautomer.service import Service
@@ -47,6 +49,14 @@ LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "WARNING", "ERROR", "FATAL", "CR
     help="Form of the log lines. [default: PLAIN]",
 )
 @click.option("-n", "--namespace", metavar="NAME", default="", help="Only nodes of one namespace see each other.")
+@click.option(
+    "-w",
+    "--workers",
+    type=click.IntRange(1, 256),
+    metavar="N",
+    default=1,
+    help="Run N nodes in processes of their own, one mesh on this machine unless -t says otherwise. [default: 1]",
+)
 def run_command(
     targets: Sequence[str],
     broker_id: str | None,
@@ -54,6 +64,7 @@ def run_command(
     log_level: str,
     log_format: str,
     namespace: str,
+    workers: int,
 ) -> None:
     """Run the services of folders, files and modules until SIGINT or SIGTERM."""
     debug = log_level.upper() in ("TRACE", "DEBUG")
@@ -63,6 +74,10 @@ def run_command(
         fail(str(error), error, debug)
     if not services:
         fail(f"no service found in {', '.join(targets)}: no public Service subclass with a name", code=EXIT_USAGE)
+    if workers > 1:
+        options = ["-l", log_level, "-f", log_format, "-n", namespace]
+        sys.exit(supervise(workers, broker_id, targets, transporter, options, debug))
+    be_a_worker(os.environ)
     try:
         settings = Settings(
             transporter=transporter_url(transporter),
@@ -74,6 +89,24 @@ def run_command(
     except Exception as error:
         fail(start_failure(error, services), error, debug)
     sys.exit(code)
+
+
+def supervise(
+    count: int, base: str | None, targets: Sequence[str], transporter: str | None, options: Sequence[str], debug: bool
+) -> int:
+    """Run that many workers until a signal comes. Returns the exit code."""
+    try:
+        logs.configure(options[1].upper(), options[3].upper())
+        chosen = transporter_url(transporter)
+        # An empty text was asked for: nodes that are alone.
+        workers = Workers(base or default_base(), count, "" if transporter == "" else chosen)
+        commands = {node_id: workers.command(node_id, targets, options) for node_id in workers.ids}
+    except Exception as error:
+        fail(f"start failed: {error}", error, debug)
+    try:
+        return asyncio.run(Supervisor(commands).run())
+    finally:
+        workers.close()
 
 
 def load(target: str) -> list[ServiceLike]:

@@ -127,7 +127,7 @@ class ServiceInfo(Struct, eq=False, omit_defaults=True):
 
 
 class Info(Struct, eq=False):
-    """INFO: what a node is and offers."""
+    """INFO: what a node is and offers. `port` is where it listens, with a transporter without a broker."""
 
     services: list[ServiceInfo]
     ip_list: list[str] | None = msgspec.field(default=None, name="ipList")
@@ -137,6 +137,7 @@ class Info(Struct, eq=False):
     instance_id: str | None = msgspec.field(default=None, name="instanceID")
     metadata: Meta | None = None
     seq: float | None = 1
+    port: object = UNSET
     ver: str = ""
     sender: str = ""
 
@@ -185,8 +186,39 @@ class Pong(Struct, eq=False):
     sender: str = ""
 
 
+class GossipHello(Struct, eq=False):
+    """GOSSIP_HELLO, first on each TCP connection: where the node that opened it listens itself."""
+
+    host: object = None
+    port: object = None
+    ver: str = ""
+    sender: str = ""
+
+
+class GossipRequest(Struct, eq=False):
+    """GOSSIP_REQ: what I know. Online: id to ``[seq, cpuSeq, cpu]``; offline: id to seq.
+
+    The maps are judged entry by entry where they are merged: one bad entry must not cost the others.
+    """
+
+    online: object = UNSET
+    offline: object = UNSET
+    ver: str = ""
+    sender: str = ""
+
+
+class GossipResponse(Struct, eq=False):
+    """GOSSIP_RES: what you do not know yet. Online: id to ``[info, cpuSeq, cpu]``, ``[info]`` or ``[cpuSeq, cpu]``."""
+
+    online: object = UNSET
+    offline: object = UNSET
+    ver: str = ""
+    sender: str = ""
+
+
 Packet = (
     Request | Response | ReceivedResponse | Event | Info | Discover | Disconnect | Heartbeat | Ping | Pong
+    | GossipHello | GossipRequest | GossipResponse
 )  # fmt: skip
 
 READ_AS: Final[Mapping[str, type[Packet]]] = {
@@ -199,6 +231,9 @@ READ_AS: Final[Mapping[str, type[Packet]]] = {
     "HEARTBEAT": Heartbeat,
     "PING": Ping,
     "PONG": Pong,
+    "GOSSIP_HELLO": GossipHello,
+    "GOSSIP_REQ": GossipRequest,
+    "GOSSIP_RES": GossipResponse,
 }
 """Which record each command is read as."""
 

@@ -8,6 +8,9 @@ from typing import Final
 BROADCAST_COMMANDS: Final = ("DISCOVER", "INFO", "DISCONNECT", "HEARTBEAT", "PING")
 TARGETED_COMMANDS: Final = ("EVENT", "REQ", "RES", "DISCOVER", "INFO", "PING", "PONG")
 
+GOSSIP_COMMANDS: Final = ("GOSSIP_REQ", "GOSSIP_RES", "GOSSIP_HELLO")
+"""Targeted, and only where nodes find each other without a broker."""
+
 NAME_CHARS_MAX: Final = 255
 TOPICS_KEPT: Final = 10_000
 _RESERVED = frozenset("*>")
@@ -43,6 +46,10 @@ class Topics:
         self.node_id = node_id
         self.subscribed: dict[str, str] = {self.broadcast(command): command for command in BROADCAST_COMMANDS}
         self.subscribed.update({self.targeted(command, node_id): command for command in TARGETED_COMMANDS})
+
+    def subscribe_gossip(self) -> None:
+        """Listen to gossip, too."""
+        self.subscribed.update({self.targeted(command, self.node_id): command for command in GOSSIP_COMMANDS})
 
     def broadcast(self, command: str) -> str:
         """Every node listens here."""

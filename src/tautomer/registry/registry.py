@@ -206,6 +206,7 @@ class Registry:
         node.ip_list, node.hostname = tuple(info.ip_list or ()), info.hostname
         node.client, node.metadata = info.client or {}, info.metadata or {}
         node.config = info.config if isinstance(info.config, dict) else {}
+        node.port = info.port if isinstance(info.port, int) else None
         offer = self._offers.get(node.id)
         if offer is None:
             offer = self._offers[node.id] = _Offer()

@@ -8,7 +8,7 @@ from tautomer.ports import Transporter
 
 __all__ = ["resolve"]
 
-KNOWN = ("memory://", "nats://", "tls://")
+KNOWN = ("memory://", "nats://", "tcp://", "tls://")
 
 
 def resolve(chosen: str | Transporter | None, host: Host) -> Transporter | None:
@@ -31,5 +31,9 @@ def resolve(chosen: str | Transporter | None, host: Host) -> Transporter | None:
         from tautomer.transporters.nats.adapter import NatsTransporter
 
         return NatsTransporter(name if "://" in name else "nats://localhost:4222", host)
+    if scheme.partition("?")[0] == "tcp":
+        from tautomer.transporters.tcp.adapter import TcpTransporter
+
+        return TcpTransporter(name, host)
     scheme = name.partition(":")[0]  # The rest of an address may hold a password (promise S5).
     raise BrokerOptionsError(f"transporter '{scheme}' is not known; known: {', '.join(KNOWN)}", {"transporter": scheme})

@@ -94,6 +94,7 @@ class ApiGatewayService(Service):
             limits=options.limits,
             host=options.ip,
             port=options.port,
+            reuse_port=options.reuse_port,
             clock=self.broker.clock,
             wall_ms=self.broker.host.wall_ms,
         )

@@ -108,6 +108,7 @@ class GatewaySettings:
     Attributes:
         port: Where it listens; 0 lets the system choose.
         ip: Address it listens on.
+        reuse_port: Share the port with other processes; so it is by default under ``tautomer run --workers``.
         path: Prefix of every route.
         routes: In order; of equal aliases the first one's holds.
         limits: What a stranger may ask of the server.
@@ -118,6 +119,7 @@ class GatewaySettings:
 
     port: int = DEFAULT_PORT
     ip: str = DEFAULT_IP
+    reuse_port: bool = False
     path: str = "/"
     routes: tuple[RouteSettings, ...] = ()
     limits: HttpLimits = field(default_factory=HttpLimits)
@@ -193,6 +195,7 @@ def read_settings(
     settings = GatewaySettings(
         port=reader.take("port", DEFAULT_PORT, _port),
         ip=reader.take("ip", environment.get("IP") or DEFAULT_IP, a_text),
+        reuse_port=reader.take("reuse_port", bool(environment.get("TAUTOMER_WORKER")), a_bool),
         path=path,
         routes=_routes(reader.take("routes", [], a_list), path, notes),
         limits=_limits(reader.take("limits", {}, a_mapping), notes),
