@@ -13,11 +13,10 @@ from tautomer.errors import MethodNotAllowedError, NotFoundError, RequestTimeout
 from tautomer.registry.endpoints import Endpoint
 from tautomer.registry.registry import ServiceEntry
 from tautomer.web.autoaliases import annotated_aliases
-from tautomer.web.deadlines import RequestDeadlines
 from tautomer.web.failures import NOT_FOUND_BODY, failure_reply
-from tautomer.web.message import Reply, Request
+from tautomer.web.message import JSON_TYPE, Reply, Request
 from tautomer.web.pipeline import Exchange, pipeline
-from tautomer.web.reply import JSON_TYPE, own_reply
+from tautomer.web.reply import own_reply
 from tautomer.web.routes import Route, RouteTable
 from tautomer.web.settings import GatewaySettings, Hook, RouteSettings
 
@@ -57,7 +56,6 @@ class Gateway:
         self._clock = broker.clock
         self._new_id = broker.new_id
         self._is_known = broker.registry.actions.__contains__
-        self._deadlines = RequestDeadlines(broker.clock)
         self._caller = _caller(broker, own_service)
         self._skipped: frozenset[str] = frozenset()
         self.routes = [self._route(route) for route in settings.routes]
@@ -115,20 +113,22 @@ class Gateway:
 
     def at_once(self, request: Request) -> Reply | None:
         """Find who answers. The reply itself where nothing need be awaited for it; None leaves it to `handle`."""
-        request.id = _given_id(request) or self._new_id()
+        own_id = self._new_id()
+        # One look for both: most requests bring neither.
+        request.id = (_given_id(request) if "-id:" in request.lower else None) or own_id
         exact = self._exact.get(request.path)
         alias = None if exact is None else exact.get(request.method)
         if alias is not None:
-            request.matched = Exchange(request, alias)
+            request.matched = Exchange(request, alias, own_id)
         else:
             found = self._table.match(request.method, request.path, self._is_known)
-            if not isinstance(found, tuple):
-                if found is None and self._settings.on_error is None:
-                    # What scanners ask for all day: nothing is made that could be ready.
-                    return Reply(404, [JSON_TYPE, ("X-Request-ID", request.id)], NOT_FOUND_BODY)
-                request.matched = found or frozenset()
+            if isinstance(found, tuple):
+                request.matched = Exchange(request, found[0], own_id, found[1])
+            elif found is None and self._settings.on_error is None:
+                # What scanners ask for all day: nothing is made that could be ready.
+                return Reply(404, [JSON_TYPE], NOT_FOUND_BODY)
             else:
-                request.matched = Exchange(request, *found)
+                request.matched = found or frozenset()
         return None
 
     async def _answer(self, request: Request) -> Reply:
@@ -142,16 +142,15 @@ class Gateway:
             methods = exchange if isinstance(exchange, frozenset) else None
             return await self._without_action(request, methods)
         route: Route = exchange.alias.route
-        task = None
         late = False
         if route.timeout:
-            ends = exchange.ends = self._clock() + route.timeout
-            task = self._deadlines.watch(ends)
+            request.ends = self._clock() + route.timeout
         try:
             try:
                 reply: Reply = await exchange.alias.handler(exchange)
             finally:
-                late = task is not None and self._deadlines.release(task)
+                request.ends = None
+                late = request.late and _take_back(request)
         except asyncio.CancelledError as error:
             if not late and _is_cancelled():
                 raise
@@ -160,7 +159,6 @@ class Gateway:
         except (Exception, SystemExit, KeyboardInterrupt) as error:
             # What wants to end the process from inside a handler is an error of that call, not the node's end.
             reply = await self._failed(exchange, error)
-        reply.headers.append(("X-Request-ID", request.id))
         return reply
 
     async def _without_action(self, request: Request, methods: Iterable[str] | None) -> Reply:
@@ -176,7 +174,6 @@ class Gateway:
             reply = failure_reply(error, request.id, "", None)
         if allow:
             reply.headers.append(("Allow", ", ".join(allow)))
-        reply.headers.append(("X-Request-ID", request.id))
         return reply
 
     async def _failed(self, exchange: Exchange, error: BaseException) -> Reply:
@@ -206,16 +203,9 @@ class Gateway:
 
         return handle
 
-    def close(self) -> None:
-        """Nothing more will be asked."""
-        self._deadlines.stop()
-
 
 def _given_id(request: Request) -> str | None:
     """The id that the client brought along, if it is one: ``X-Correlation-ID``, else ``X-Request-ID``."""
-    # One look for both: most requests have neither.
-    if "-id:" not in request.lower:
-        return None
     for name in ("x-correlation-id", "x-request-id"):
         given = request.header(name)
         if given is not None and _ID.fullmatch(given):
@@ -234,6 +224,13 @@ async def _asked(hook: Hook, request: Request, error: BaseException) -> Reply | 
         log.error("onError failed", extra={"request": request.id, "path": request.path})
         return failure_reply(failed, request.id, "onError", None)
     return own_reply(made) if isinstance(made, Reply) else None
+
+
+def _take_back(request: Request) -> bool:
+    """Take the server's cancel of a late request back. Returns False where somebody else wants it to end, too."""
+    request.late = False
+    task = asyncio.current_task()
+    return task is None or task.uncancel() == 0
 
 
 def _is_cancelled() -> bool:

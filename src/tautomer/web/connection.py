@@ -171,7 +171,7 @@ class Connection(asyncio.Protocol):
             self._upgraded.connection_lost(exc)
         task, request = self._task, self._request
         if task is not None and request is not None and (request.cancellable or self._streaming):
-            self._state.scope.cancel(task)
+            self._state.running.cancel(task)
 
     def pause_writing(self) -> None:
         self._writing_paused = True
@@ -317,8 +317,7 @@ class Connection(asyncio.Protocol):
         state = self._state
         self._phase = _RUNNING
         self._request = request
-        scope = state.scope
-        if 0 < state.limits.requests_max <= len(scope):
+        if 0 < state.limits.requests_max <= len(state.running):
             state.refused["SERVICE_UNAVAILABLE"] += 1
             self._write_whole(request, _BUSY, cast(bytes, _BUSY.body))
             self._next_soon()
@@ -330,15 +329,15 @@ class Connection(asyncio.Protocol):
                 self._next()
             return
         try:
-            self._task = scope.spawn_tidy(self._serve(request), "http request")
+            self._task = state.running.start(self._serve(request), request)
         except RuntimeError:
-            self.abort()  # The scope is closed: the server has stopped.
+            self.abort()  # The server has stopped.
 
     def _answer_at_once(self, request: Request, at_once: Callable[[Request], Reply | None]) -> bool:
         try:
             reply = at_once(request)
             if reply is not None:
-                self._write_whole(request, reply, cast(bytes, reply.body))
+                self._write_whole(request, reply, reply.body)  # type: ignore[arg-type]  # Such a body is bytes.
         except Exception as error:
             self._write_internal(request, error)
             return True
@@ -367,7 +366,7 @@ class Connection(asyncio.Protocol):
     def _end_task(self) -> None:
         task, self._task = self._task, None
         if task is not None:
-            self._state.scope.ended(task)
+            self._state.running.ended(task)
 
     def _write_internal(self, request: Request, error: BaseException) -> None:
         log.error("request failed", exc_info=error, extra={"method": request.method, "path": request.path})
@@ -404,7 +403,7 @@ class Connection(asyncio.Protocol):
             self._keep_alive = False
         head_only = request.method == "HEAD"
         in_two = len(body) > _ONE_WRITE_BYTES_MAX and not head_only and reply.status not in BODILESS
-        head = self._state.replies.whole(reply, body, self._connection(request), head_only or in_two)
+        head = self._state.replies.whole(reply, body, self._connection(request), request.id, head_only or in_two)
         self._transport.write(head)
         if in_two:
             self._transport.write(body)
@@ -428,9 +427,9 @@ class Connection(asyncio.Protocol):
                 self._keep_alive = False
             connection = self._connection(request)
             if bodiless:
-                self._transport.write(self._state.replies.whole(reply, b"", connection))
+                self._transport.write(self._state.replies.whole(reply, b"", connection, request.id))
                 return
-            self._transport.write(self._state.replies.stream_head(reply, connection, chunked=chunked))
+            self._transport.write(self._state.replies.stream_head(reply, connection, request.id, chunked=chunked))
             if request.method == "HEAD":
                 return
             self._streaming = True

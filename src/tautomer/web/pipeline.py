@@ -58,16 +58,17 @@ class Exchange(msgspec.Struct, eq=False):
     Attributes:
         request: What was asked.
         alias: What it matched.
+        id: Of the gateway's own context, the root of all calls made for the request.
         values: Values of the path; None for a path without any.
-        ends: When the route's time is over, on the node's monotonic clock; None for no end.
         ctx: The root of all calls made for it; from the params stage on. ``ctx.params`` is what the action gets.
+            On the quick way it is the action's own, and the root has an id only.
         offer: What the mesh offers; from the resolve stage on.
     """
 
     request: Request
     alias: Any  # An `Alias`; the record is checked by its maker, not by msgspec.
+    id: str
     values: dict[str, str] | None = None
-    ends: float | None = None
     ctx: Any = None
     offer: Any = None
 
@@ -90,6 +91,7 @@ def pipeline(route: RouteSettings, broker: Broker, caller: Endpoint, *, permitte
         permitted: Whether it is for what the route's lists let through, or for what they do not.
         caller: Stands for the gateway itself in contexts: the callee sees its service as the caller.
     """
+    given = _call_options(route)
     stages: list[Stage | None] = [
         # Body, query and path; first, as every later stage may look at `ctx.params`. (CORS will stand
         # around it, so that its refusals have the headers too.)
@@ -103,7 +105,64 @@ def pipeline(route: RouteSettings, broker: Broker, caller: Endpoint, *, permitte
         before_stage(route, route.on_before_call) if route.on_before_call else None,
         # (Authentication, authorization, middlewares of the alias: here.)
     ]
-    return compose([stage for stage in stages if stage is not None], call_handler(route))
+    chain = [stage for stage in stages if stage is not None]
+    handler = compose(chain, call_handler(route, given))
+    usual = permitted and len(chain) == 2 and route.on_after_call is None and not route.call_options
+    if usual and not broker.calls_wrapped and broker.settings.max_call_level != 1:
+        return quick_handler(route, broker, caller, handler)
+    return handler
+
+
+def quick_handler(route: RouteSettings, broker: Broker, caller: Endpoint, otherwise: Handler) -> Handler:
+    """Params, resolve and call in one, for routes that ask for nothing more; a tenth cheaper for a request.
+
+    The action's context is made at once, as a child of the gateway's, which is not made at all: nobody looks at it.
+
+    Args:
+        otherwise: The stages, for whatever is not as usual: what the mesh offers has changed since the last look,
+            or there are several to choose from.
+    """
+    read = merged_params if route.merge_params else separate_params
+    parsers = route.body_parsers
+    actions = broker.registry.actions
+    own_service = caller.service.full_name
+
+    async def handle(exchange: Exchange) -> Reply:
+        alias = exchange.alias
+        offer = alias.offer
+        found = actions.get(alias.action)
+        if (
+            found is None
+            or offer is None
+            or offer.endpoints is not found.all
+            or not offer.published
+            or (endpoint := found.only) is None
+        ):
+            return await otherwise(exchange)
+        request = exchange.request
+        ctx: Context[Any] = Context(
+            broker,
+            read(request, exchange.values, parsers),
+            endpoint,
+            None,
+            None,
+            None,
+            None,
+            2,
+            None,
+            request.ends,
+            None,
+            None,
+            None,
+            request.id,
+            exchange.id,
+            own_service,
+        )
+        ctx.raw = not endpoint.local
+        exchange.ctx = ctx
+        return build_reply(await endpoint.handler(ctx), ctx._meta, offer.reply, alias.action)
+
+    return handle
 
 
 def params_stage(route: RouteSettings, broker: Broker, caller: Endpoint) -> Stage:
@@ -120,7 +179,8 @@ def params_stage(route: RouteSettings, broker: Broker, caller: Endpoint) -> Stag
                 read(request, exchange.values, parsers),
                 caller,
                 _meta=dict(meta) if meta else None,
-                deadline=exchange.ends,
+                deadline=request.ends,
+                _id=exchange.id,
                 _request_id=request.id,
             )
             return call_next(exchange)
@@ -180,17 +240,9 @@ def before_stage(route: RouteSettings, hook: Hook) -> Stage:
     return stage
 
 
-def call_handler(route: RouteSettings) -> Handler:
-    """The innermost: call the action, run `onAfterCall`, make the reply."""
+def call_handler(route: RouteSettings, given: CallOptions) -> Handler:
+    """The innermost: call the action with the options of the route, run `onAfterCall`, make the reply."""
     after = route.on_after_call
-    given = CallOptions()
-    if "timeout" in route.call_options:
-        # Said once more for the call itself: it stands above the broker's own limit for local actions.
-        given["timeout"] = route.call_options["timeout"]
-    if "headers" in route.call_options:
-        given["headers"] = route.call_options["headers"]
-    if "node_id" in route.call_options:
-        given["node_id"] = route.call_options["node_id"]
     # A hook looks at the result, so it must not come as bytes.
     may_be_raw = after is None
 
@@ -207,3 +259,16 @@ def call_handler(route: RouteSettings) -> Handler:
         return build_reply(result, ctx._meta, offer.reply, alias.action)
 
     return handle
+
+
+def _call_options(route: RouteSettings) -> CallOptions:
+    """What of the route's `callOptions` goes into the call itself."""
+    options, given = route.call_options, CallOptions()
+    if "timeout" in options:
+        # Said once more for the call: it stands above the broker's own limit for local actions.
+        given["timeout"] = options["timeout"]
+    if "headers" in options:
+        given["headers"] = options["headers"]
+    if "node_id" in options:
+        given["node_id"] = options["node_id"]
+    return given

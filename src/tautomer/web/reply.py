@@ -15,13 +15,12 @@ import msgspec
 
 from tautomer.context import RawResult
 from tautomer.errors import MoleculerServerError, SerializationError
-from tautomer.web.message import Reply
+from tautomer.web.message import JSON_TYPE, Reply
 
-__all__ = ["JSON_TYPE", "build_reply", "encode_json", "meta_headers", "own_reply"]
+__all__ = ["build_reply", "encode_json", "meta_headers", "own_reply"]
 
 log = logging.getLogger("tautomer.web")
 
-JSON_TYPE: Final = ("Content-Type", "application/json; charset=utf-8")
 BYTES_TYPE: Final = "application/octet-stream"
 
 _BODILESS: Final = (204, 205, 304)
