@@ -122,11 +122,11 @@ class Gateway:
             request.matched = Exchange(request, alias, own_id)
         else:
             found = self._table.match(request.method, request.path, self._is_known)
-            if isinstance(found, tuple):
-                request.matched = Exchange(request, found[0], own_id, found[1])
-            elif found is None and self._settings.on_error is None:
+            if found is None and self._settings.on_error is None:
                 # What scanners ask for all day: nothing is made that could be ready.
                 return Reply(404, [JSON_TYPE], NOT_FOUND_BODY)
+            if isinstance(found, tuple):
+                request.matched = Exchange(request, found[0], own_id, found[1])
             else:
                 request.matched = found or frozenset()
         return None

@@ -93,7 +93,7 @@ class HeadReader:
     )
 
     def __init__(self, limits: HttpLimits, scheme: str) -> None:
-        self._kept: dict[bytes, tuple[str, str, str, Framing]] = {}
+        self._kept: dict[bytes, tuple[str, str, str, bool]] = {}
         self._limits = limits
         self._scheme = scheme
         self._line_max = limits.request_line_bytes_max or sys.maxsize
@@ -105,6 +105,41 @@ class HeadReader:
         # Header lines up to this size cannot be over any limit.
         self._small = min(self._header_max, self._headers_max, self._lines_max * _HEADER_BYTES_MIN)
 
+    def known(self, raw: bytes, client: str) -> tuple[Request, bool] | None:
+        """A request without a body of which all but the request line was read before, and whether to keep its connection.
+
+        None for any other head, for a part of one, and for more than one.
+        """
+        if len(raw) > self._looked_up_max:
+            return None
+        pieces = raw.split(b" ", 2)
+        kept = self._kept.get(pieces[-1])
+        if kept is None or len(pieces) != 3:
+            return None
+        method = _NAMES.get(pieces[0])
+        # What is left is a target, and of this one nothing can be doubted.
+        if method is None or pieces[1].translate(None, _PLAIN_TARGET):
+            return None
+        target = pieces[1].decode()
+        if target[:1] != "/" or "/." in target:
+            return None
+        path, _, query_string = target.partition("?")
+        fields, lower, version, keep_alive = kept
+        request = Request(
+            method,
+            target,
+            path,
+            query_string,
+            fields,
+            lower,
+            version,
+            self._scheme,
+            self._limits,
+            method in _SAFE,
+            client,
+        )
+        return request, keep_alive
+
     def read(self, raw: bytes, client: str) -> tuple[Request, Framing, Reply | None]:
         """Read one whole head, from its request line to the blank line, both included.
 
@@ -113,36 +148,6 @@ class HeadReader:
         Raises:
             Refusal: 400, 414, 417, 431 or 505.
         """
-        if len(raw) <= self._looked_up_max:
-            pieces = raw.split(b" ", 2)
-            kept = self._kept.get(pieces[-1])
-            # The lines were read before; what is left is a method and a target of which nothing can be doubted.
-            if kept is not None and len(pieces) == 3:
-                method = _NAMES.get(pieces[0])
-                given = pieces[1]
-                if (
-                    method is not None
-                    and given[:1] == b"/"
-                    and not given.translate(None, _PLAIN_TARGET)
-                    and b"/." not in given
-                ):
-                    target = given.decode("ascii")
-                    path, _, query_string = target.partition("?")
-                    fields, lower, version, framing = kept
-                    request = Request(
-                        method,
-                        target,
-                        path,
-                        query_string,
-                        fields,
-                        lower,
-                        version,
-                        self._scheme,
-                        self._limits,
-                        method in _SAFE,
-                        client,
-                    )
-                    return request, framing, None
         parts, framing, fixed = self._read(raw)
         return Request(*parts, client), framing, fixed
 
@@ -175,7 +180,7 @@ class HeadReader:
             and len(fields) < _KEPT_SIZE_MAX
             and _KEPT.fullmatch(lower)
         ):
-            self._kept[raw.split(b" ", 2)[2]] = fields, lower, version, framing
+            self._kept[raw.split(b" ", 2)[2]] = fields, lower, version, framing.keep_alive
         return parts, framing, fixed
 
     def check_part(self, part: bytearray, seen: int) -> None:

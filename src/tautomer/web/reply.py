@@ -71,7 +71,10 @@ def build_reply(result: Any, meta: Mapping[str, Any] | None, entry: Mapping[str,
             if data[:1] != b"n" and _BUFFER not in data[:_BUFFER_NEAR] and _BUFFER not in data[-_BUFFER_NEAR:]:
                 return Reply(200, [JSON_TYPE], data)
         elif type(result) in _JSON_KINDS and (type(result) is not dict or result.get("type") != "Buffer"):
-            return Reply(200, [JSON_TYPE], _encoded(result, action))
+            try:
+                return Reply(200, [JSON_TYPE], encode_json(result))
+            except Exception as error:  # A user's class may raise anything while it is looked at.
+                raise _unserializable(action, error) from error
     if isinstance(result, Reply):
         return own_reply(result)
     return _shaped(result, meta or {}, entry, action)

@@ -22,24 +22,24 @@ class RunningRequests:
     """Starts the tasks of requests, cancels those whose time is over, and at stop all that are left.
 
     There is one timer for all (architecture §8), and nothing is noted but what runs: a request says itself when it
-    ends (`Request.ends`), and its task calls `ended` as its last act. That guards what runs in this process; calls to
+    ends (`Request.ends`), and its task takes itself out of `tasks` as its last act. That guards what runs in this process; calls to
     other nodes carry the same deadline with them.
 
     Args:
         clock: Monotonic seconds, the clock of `Request.ends`.
+
+    Attributes:
+        tasks: What runs, in the order of the start.
     """
 
-    __slots__ = ("_clock", "_closed", "_start", "_sweep", "_tasks")
+    __slots__ = ("_clock", "_closed", "_start", "_sweep", "tasks")
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._start = TaskStarter().start
-        self._tasks: dict[asyncio.Task[None], Request] = {}
+        self.tasks: dict[asyncio.Task[None], Request] = {}
         self._sweep = Sweep(SWEEP, self._look)
         self._closed = False
-
-    def __len__(self) -> int:
-        return len(self._tasks)
 
     def start(self, coro: Coroutine[object, object, None], request: Request) -> asyncio.Task[None]:
         """Run `coro`, which lets no exception out but `CancelledError`, for a request.
@@ -50,21 +50,20 @@ class RunningRequests:
         if self._closed:
             coro.close()
             raise RuntimeError("the server has stopped, the request is not run")
-        tasks = self._tasks
+        tasks = self.tasks
         if not tasks:
             self._sweep.wake()
         task = self._start(coro, "http request")
         tasks[task] = request
         return task
 
-    def ended(self, task: asyncio.Task[None]) -> None:
-        """The request is through."""
-        self._tasks.pop(task, None)
-
     def cancel(self, task: asyncio.Task[None]) -> None:
         """End a request early; it may not even have begun, and then says nothing of its end."""
-        task.add_done_callback(self.ended)
+        task.add_done_callback(self._forget)
         task.cancel()
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self.tasks.pop(task, None)
 
     async def close(self) -> int:
         """Take no more, and cancel what runs. Returns how many there were.
@@ -75,22 +74,22 @@ class RunningRequests:
         self._closed = True
         self._sweep.stop()
         me = asyncio.current_task()
-        cut = {task: request for task, request in self._tasks.items() if task is not me}
+        cut = {task: request for task, request in self.tasks.items() if task is not me}
         for task in cut:
             task.cancel()
         if cut:
             _done, stuck = await asyncio.wait(cut, timeout=CANCEL_WAIT)
             for task, request in cut.items():
-                self._tasks.pop(task, None)  # One that had not begun does not do it itself.
+                self.tasks.pop(task, None)  # One that had not begun does not do it itself.
                 if task in stuck:
                     log.error("request does not end though it was cancelled", extra={"path": request.path})
         return len(cut)
 
     def _look(self) -> bool:
         now = self._clock()
-        for task, request in self._tasks.items():
+        for task, request in self.tasks.items():
             if request.ends is not None and request.ends <= now:
                 request.ends = None
                 request.late = True
                 task.cancel()
-        return bool(self._tasks)
+        return bool(self.tasks)

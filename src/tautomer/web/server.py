@@ -259,7 +259,7 @@ class HttpServer:
         state = self._state
         return {
             "connections": len(state.connections),
-            "requests_running": len(state.running),
+            "requests_running": len(state.running.tasks),
             "connections_total": state.connections_total,
             "requests_total": state.requests_total,
             "refused": dict(state.refused),

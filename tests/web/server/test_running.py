@@ -43,7 +43,7 @@ class Work:
             self.outcome = "late" if self.request.late else "cancelled"
             raise
         finally:
-            running.ended(self.task)
+            running.tasks.pop(self.task)
 
     async def over(self) -> str:
         await asyncio.wait([self.task])
@@ -66,7 +66,7 @@ async def test_what_is_late_is_cancelled_once_and_nothing_else(clock: Clock, run
     running.cancel(other.task)
     running.cancel(endless.task)
     assert ["cancelled", "cancelled"] == [await other.over(), await endless.over()]
-    assert 0 == len(running)
+    assert 0 == len(running.tasks)
     assert not running._look()
 
 
@@ -84,7 +84,7 @@ async def test_one_that_is_cancelled_before_it_begins_leaves_the_table_too(runni
     running.cancel(work.task)
     assert "" == await work.over()
 
-    assert 0 == len(running)
+    assert 0 == len(running.tasks)
 
 
 async def test_closing_cancels_all_even_what_had_not_begun_and_takes_no_more(running: RunningRequests) -> None:
@@ -95,7 +95,7 @@ async def test_closing_cancels_all_even_what_had_not_begun_and_takes_no_more(run
     assert 2 == await running.close()
 
     assert ["cancelled", ""] == [begun.outcome, fresh.outcome]
-    assert 0 == len(running) == await running.close()
+    assert 0 == len(running.tasks) == await running.close()
     with pytest.raises(RuntimeError, match="stopped"):
         Work(running)
 
@@ -129,6 +129,6 @@ async def test_one_that_does_not_end_is_named_and_left_behind(
     assert 1 == await running.close()
 
     assert ["/stuck"] == [record.path for record in caplog.records]  # type: ignore[attr-defined]  # Of the log's extra.
-    assert 0 == len(running)
+    assert 0 == len(running.tasks)
     gate.set()
     await task
