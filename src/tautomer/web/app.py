@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Final
 
@@ -105,9 +106,8 @@ class Gateway:
             timeout = self._broker.settings.request_timeout
         if timeout is None:
             timeout = DEFAULT_TIMEOUT
-        handler = pipeline(settings, self._broker, self._caller, permitted=True)
-        refusal = pipeline(settings, self._broker, self._caller, permitted=False)
-        return Route(settings, handler, refusal, timeout, self._own_service)
+        made = partial(pipeline, settings, self._broker, self._caller, timeout, self._failed)
+        return Route(settings, made(permitted=True), made(permitted=False), self._own_service)
 
     # --- requests ---
 
@@ -131,40 +131,20 @@ class Gateway:
                 request.matched = found or frozenset()
         return None
 
-    async def _answer(self, request: Request) -> Reply:
+    def _answer(self, request: Request) -> Awaitable[Reply]:
         if request.matched is None and (ready := self.at_once(request)) is not None:
-            return ready
+            return _made(ready)
         exchange = request.matched
-        request.matched = (
-            None  # They hold each other: a circle for each request would be left to the garbage collector.
-        )
-        if not isinstance(exchange, Exchange):
-            methods = exchange if isinstance(exchange, frozenset) else None
-            return await self._without_action(request, methods)
-        route: Route = exchange.alias.route
-        late = False
-        if route.timeout:
-            request.ends = self._clock() + route.timeout
-        try:
-            try:
-                reply: Reply = await exchange.alias.handler(exchange)
-            finally:
-                request.ends = None
-                late = request.late and _take_back(request)
-        except asyncio.CancelledError as error:
-            if not late and _is_cancelled():
-                raise
-            # If nobody cancelled this request, its action awaited something that was, and let that out.
-            reply = await self._failed(exchange, RequestTimeoutError(exchange.alias.action) if late else error)
-        except (Exception, SystemExit, KeyboardInterrupt) as error:
-            # What wants to end the process from inside a handler is an error of that call, not the node's end.
-            reply = await self._failed(exchange, error)
-        return reply
+        # They hold each other: a circle for each request would be left to the garbage collector.
+        request.matched = None
+        if type(exchange) is Exchange:
+            return exchange.alias.handler(exchange)  # type: ignore[no-any-return]  # An alias has a `Handler`.
+        return self._without_action(request, exchange)  # type: ignore[arg-type]  # Then it is the methods of the path.
 
-    async def _without_action(self, request: Request, methods: Iterable[str] | None) -> Reply:
+    async def _without_action(self, request: Request, methods: Iterable[str]) -> Reply:
         """The answer where no action is to run: 404; 405 for another method; for OPTIONS what there is (RFC 9110, 9.3.7)."""
         hook = self._settings.on_error
-        allow = sorted(methods or ())
+        allow = sorted(methods)
         error = MethodNotAllowedError(data={"allow": allow}) if allow else NotFoundError()
         if allow and request.method == "OPTIONS":
             reply = Reply(204)
@@ -177,7 +157,16 @@ class Gateway:
         return reply
 
     async def _failed(self, exchange: Exchange, error: BaseException) -> Reply:
+        """The reply to what went wrong in a route. A request that somebody has cancelled is left cancelled."""
         request, alias, ctx = exchange.request, exchange.alias, exchange.ctx
+        request.ends = None
+        late = request.late and request.take_cancel_back()
+        if isinstance(error, asyncio.CancelledError):
+            if late:
+                error = RequestTimeoutError(alias.action)
+            elif _is_cancelled():
+                raise error
+            # If nobody cancelled this request, its action awaited something that was, and let that out.
         hook = alias.route.settings.on_error or self._settings.on_error
         if hook is not None and (made := await _asked(hook, request, error)) is not None:
             return made
@@ -226,11 +215,8 @@ async def _asked(hook: Hook, request: Request, error: BaseException) -> Reply | 
     return own_reply(made) if isinstance(made, Reply) else None
 
 
-def _take_back(request: Request) -> bool:
-    """Take the server's cancel of a late request back. Returns False where somebody else wants it to end, too."""
-    request.late = False
-    task = asyncio.current_task()
-    return task is None or task.uncancel() == 0
+async def _made(reply: Reply) -> Reply:
+    return reply
 
 
 def _is_cancelled() -> bool:

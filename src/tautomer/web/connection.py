@@ -18,7 +18,7 @@ import logging
 import re
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from enum import Enum, auto
 from typing import cast
 
@@ -366,7 +366,7 @@ class Connection(asyncio.Protocol):
             # KeyboardInterrupt and SystemExit of a handler are errors of this request, not the node's end.
             self._write_internal(request, error)
         finally:
-            self._state.running.tasks.pop(self._task, None)
+            self._state.running.tasks.pop(self._task, None)  # type: ignore[arg-type]  # It was set before this ran.
             self._task = None
         self._next()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Final
@@ -177,6 +178,15 @@ class Request(msgspec.Struct, eq=False):
             values.append(self.fields[start:end].strip(" \t"))
             at = self.lower.find(needle, end)
         return values[0] if len(values) == 1 else _glue(name.lower()).join(values)
+
+    def take_cancel_back(self) -> bool:
+        """To be called in the task of a request that is `late`, when whatever was too slow has ended.
+
+        Returns whether the server's cancel was the only one: False where somebody else wants the task to end, too.
+        """
+        self.late = False
+        task = asyncio.current_task()
+        return task is None or task.uncancel() == 0
 
     @property
     def headers(self) -> Headers:

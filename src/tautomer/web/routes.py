@@ -64,7 +64,6 @@ class Route:
     Attributes:
         handler: For what its lists permit.
         refusal: For what they do not.
-        timeout: Seconds a request may take; 0 for no end.
     """
 
     __slots__ = (
@@ -76,16 +75,12 @@ class Route:
         "prefix",
         "refusal",
         "settings",
-        "timeout",
     )
 
-    def __init__(
-        self, settings: RouteSettings, handler: Handler, refusal: Handler, timeout: float, own_service: str
-    ) -> None:
+    def __init__(self, settings: RouteSettings, handler: Handler, refusal: Handler, own_service: str) -> None:
         self.settings = settings
         self.handler = handler
         self.refusal = refusal
-        self.timeout = timeout
         self.prefix = fold(settings.path)
         self.aliases = [self._alias(one) for one in settings.aliases]
         self._own_service = own_service
