@@ -56,31 +56,6 @@ class TaskScope:
         task.add_done_callback(self._on_done)
         return task
 
-    def spawn_tidy(self, coro: Coroutine[Any, Any, Any], label: str) -> asyncio.Task[Any]:
-        """`spawn` for a coroutine that lets no exception out and has `ended` called as its last act.
-
-        It saves the loop a callback for each task, which is felt where there is a task for each
-        request. Who cancels such a task does it by `cancel`, as it may not even have begun.
-
-        Raises:
-            RuntimeError: As `spawn`.
-        """
-        loop = self._loop
-        if loop is None or self._closed:
-            return self.spawn(coro, label)
-        task = loop.create_task(coro, name=label)
-        self._tasks[task] = None
-        return task
-
-    def ended(self, task: asyncio.Task[Any]) -> None:
-        """A tidy task is through."""
-        self._tasks.pop(task, None)
-
-    def cancel(self, task: asyncio.Task[Any]) -> None:
-        """Cancel a tidy task."""
-        task.add_done_callback(self._on_done)
-        task.cancel()
-
     def _on_done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -105,8 +80,6 @@ class TaskScope:
             _done, stuck = await asyncio.wait(late, timeout=CANCEL_WAIT)
             for name in sorted(task.get_name() for task in stuck):
                 log.error("task does not end though it was cancelled", extra={"scope": self._name, "task": name})
-            for task in late:
-                self._tasks.pop(task, None)  # A tidy one that had not begun does not do it itself.
         return len(late)
 
 

@@ -138,6 +138,8 @@ class Broker:
         self._publishing = Publishing(self, self.registry.events, self.middlewares, self._wake_waiters)
         # The parts' own functions: what is called for each call and event has no layer of ours above it.
         self.call_nested = self._calling.nested
+        # Whether every call must go through those: then nobody may take an endpoint and run it himself.
+        self.calls_wrapped = self._calling.wrapped
         self.publish = self._publishing.publish
         self._local = LocalServices(self, self.registry, self.middlewares, self._ring, self._publishing.delivery)
         self.transit = self._publishing.transit = self._make_transit(transporter)

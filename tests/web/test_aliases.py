@@ -118,7 +118,9 @@ def test_every_base_path_gets_an_alias():
     assert ["/a/x", "/b/x"] == [alias.path for alias in made if isinstance(alias, AliasDef)]
 
 
-@pytest.mark.parametrize("rest", [5, True, ["GET /a", 7], {"method": 3}, {"path": []}, {"type": "stream"}, "G?T /x"])
+@pytest.mark.parametrize(
+    "rest", [5, True, ["GET /a", 7], {"method": 3}, {"path": []}, {"type": "stream"}, "G?T /x", [""], " "]
+)
 def test_a_wrong_annotation_comes_out_as_an_error_and_spares_its_neighbours(rest):
     made = list(parse_rest(rest, [""], "x", "s.x"))
 

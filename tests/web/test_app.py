@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from tautomer import Broker, Context, Service, Settings, action, errors
-from tautomer.web.deadlines import RequestDeadlines
 from tautomer.web.message import Reply, Request
 from tests.web.conftest import OpenDoor
 from tests.web.door import open_door
@@ -126,8 +125,8 @@ async def test_a_request_ends_at_its_deadline_whatever_the_action_does(door: Ope
         assert (504, "REQUEST_TIMEOUT", {"action": "users.hang"}) == (answer.status, answer.type, answer.json["data"])
     else:
         assert (200, "did it anyway") == (answer.status, answer.json)
-    assert at.service.gateway is not None
-    assert 0 == len(at.service.gateway._deadlines)
+    assert at.service._server is not None
+    assert 0 == at.service._server.statistics()["requests_running"]
 
 
 async def test_a_hook_that_hangs_ends_at_the_deadline_too(door: OpenDoor):
@@ -137,36 +136,6 @@ async def test_a_hook_that_hangs_ends_at_the_deadline_too(door: OpenDoor):
     at = await door(Users, routes=[{"aliases": ALIASES, "onBeforeCall": before, "callOptions": {"timeout": 0.02}}])
 
     assert (504, "REQUEST_TIMEOUT") == ((answer := await at.get("/get")).status, answer.type)
-
-
-async def test_the_deadline_table_cancels_what_is_late_and_nothing_else():
-    now = 0.0
-    deadlines = RequestDeadlines(lambda: now)
-    outcome: dict[str, str] = {}
-
-    async def request(name: str, ends: float) -> None:
-        task = deadlines.watch(ends)
-        assert task is not None
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            outcome[name] = "late" if deadlines.release(task) else "cancelled"
-
-    tasks = [asyncio.create_task(request("early", 10.0)), asyncio.create_task(request("other", 20.0))]
-    await asyncio.sleep(0)
-
-    now = 9.9
-    assert deadlines._look()
-    now = 10.0
-    deadlines._look()
-    await tasks[0]
-    tasks[1].cancel()
-    await tasks[1]
-
-    assert {"early": "late", "other": "cancelled"} == outcome
-    assert 0 == len(deadlines)
-    assert not deadlines._look()
-    deadlines.stop()
 
 
 async def test_the_time_of_a_request_is_30_seconds_unless_somebody_says_otherwise(door: OpenDoor):

@@ -126,7 +126,7 @@ JSON = st.recursive(
 @given(rest=JSON, base=JSON, visibility=JSON)
 def test_no_annotation_of_any_peer_breaks_the_gateway(rest, base, visibility):
     services = [entry({"a": {"rest": rest, "visibility": visibility}, "b": {"rest": "GET /fine"}}, rest=base)]
-    route = Route(read_settings({"routes": [{"autoAliases": True}]}, {})[0].routes[0], never, never, 0, "api")
+    route = Route(read_settings({"routes": [{"autoAliases": True}]}, {})[0].routes[0], never, never, "api")
 
     aliases, _ = annotated_aliases(services)
     route.generate(aliases)

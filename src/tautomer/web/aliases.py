@@ -123,6 +123,8 @@ def base_paths(rest: object, full_name: str, name: str, settings: Mapping[str, o
 
 def _annotated(annotation: object, bases: Sequence[str], raw_name: str, action: str) -> Iterable[AliasDef]:
     if isinstance(annotation, str):
+        if not annotation.strip():
+            raise AliasError("a rest annotation is 'METHOD /path' or '/path', not an empty text")
         method, path = _split_key(annotation)
         return [AliasDef(_method(method, annotation), join_path(base, path), action, None, True) for base in bases]
     if not isinstance(annotation, Mapping):

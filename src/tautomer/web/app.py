@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Final
 
@@ -13,11 +14,10 @@ from tautomer.errors import MethodNotAllowedError, NotFoundError, RequestTimeout
 from tautomer.registry.endpoints import Endpoint
 from tautomer.registry.registry import ServiceEntry
 from tautomer.web.autoaliases import annotated_aliases
-from tautomer.web.deadlines import RequestDeadlines
 from tautomer.web.failures import NOT_FOUND_BODY, failure_reply
-from tautomer.web.message import Reply, Request
+from tautomer.web.message import JSON_TYPE, Reply, Request
 from tautomer.web.pipeline import Exchange, pipeline
-from tautomer.web.reply import JSON_TYPE, own_reply
+from tautomer.web.reply import own_reply
 from tautomer.web.routes import Route, RouteTable
 from tautomer.web.settings import GatewaySettings, Hook, RouteSettings
 
@@ -57,7 +57,6 @@ class Gateway:
         self._clock = broker.clock
         self._new_id = broker.new_id
         self._is_known = broker.registry.actions.__contains__
-        self._deadlines = RequestDeadlines(broker.clock)
         self._caller = _caller(broker, own_service)
         self._skipped: frozenset[str] = frozenset()
         self.routes = [self._route(route) for route in settings.routes]
@@ -107,66 +106,45 @@ class Gateway:
             timeout = self._broker.settings.request_timeout
         if timeout is None:
             timeout = DEFAULT_TIMEOUT
-        handler = pipeline(settings, self._broker, self._caller, permitted=True)
-        refusal = pipeline(settings, self._broker, self._caller, permitted=False)
-        return Route(settings, handler, refusal, timeout, self._own_service)
+        made = partial(pipeline, settings, self._broker, self._caller, timeout, self._failed)
+        return Route(settings, made(permitted=True), made(permitted=False), self._own_service)
 
     # --- requests ---
 
     def at_once(self, request: Request) -> Reply | None:
         """Find who answers. The reply itself where nothing need be awaited for it; None leaves it to `handle`."""
-        request.id = _given_id(request) or self._new_id()
+        own_id = self._new_id()
+        # One look for both: most requests bring neither.
+        request.id = (_given_id(request) if "-id:" in request.lower else None) or own_id
         exact = self._exact.get(request.path)
         alias = None if exact is None else exact.get(request.method)
         if alias is not None:
-            request.matched = Exchange(request, alias)
+            request.matched = Exchange(request, alias, own_id)
         else:
             found = self._table.match(request.method, request.path, self._is_known)
-            if not isinstance(found, tuple):
-                if found is None and self._settings.on_error is None:
-                    # What scanners ask for all day: nothing is made that could be ready.
-                    return Reply(404, [JSON_TYPE, ("X-Request-ID", request.id)], NOT_FOUND_BODY)
-                request.matched = found or frozenset()
+            if found is None and self._settings.on_error is None:
+                # What scanners ask for all day: nothing is made that could be ready.
+                return Reply(404, [JSON_TYPE], NOT_FOUND_BODY)
+            if isinstance(found, tuple):
+                request.matched = Exchange(request, found[0], own_id, found[1])
             else:
-                request.matched = Exchange(request, *found)
+                request.matched = found or frozenset()
         return None
 
-    async def _answer(self, request: Request) -> Reply:
+    def _answer(self, request: Request) -> Awaitable[Reply]:
         if request.matched is None and (ready := self.at_once(request)) is not None:
-            return ready
+            return _made(ready)
         exchange = request.matched
-        request.matched = (
-            None  # They hold each other: a circle for each request would be left to the garbage collector.
-        )
-        if not isinstance(exchange, Exchange):
-            methods = exchange if isinstance(exchange, frozenset) else None
-            return await self._without_action(request, methods)
-        route: Route = exchange.alias.route
-        task = None
-        late = False
-        if route.timeout:
-            ends = exchange.ends = self._clock() + route.timeout
-            task = self._deadlines.watch(ends)
-        try:
-            try:
-                reply: Reply = await exchange.alias.handler(exchange)
-            finally:
-                late = task is not None and self._deadlines.release(task)
-        except asyncio.CancelledError as error:
-            if not late and _is_cancelled():
-                raise
-            # If nobody cancelled this request, its action awaited something that was, and let that out.
-            reply = await self._failed(exchange, RequestTimeoutError(exchange.alias.action) if late else error)
-        except (Exception, SystemExit, KeyboardInterrupt) as error:
-            # What wants to end the process from inside a handler is an error of that call, not the node's end.
-            reply = await self._failed(exchange, error)
-        reply.headers.append(("X-Request-ID", request.id))
-        return reply
+        # They hold each other: a circle for each request would be left to the garbage collector.
+        request.matched = None
+        if type(exchange) is Exchange:
+            return exchange.alias.handler(exchange)  # type: ignore[no-any-return]  # An alias has a `Handler`.
+        return self._without_action(request, exchange)  # type: ignore[arg-type]  # Then it is the methods of the path.
 
-    async def _without_action(self, request: Request, methods: Iterable[str] | None) -> Reply:
+    async def _without_action(self, request: Request, methods: Iterable[str]) -> Reply:
         """The answer where no action is to run: 404; 405 for another method; for OPTIONS what there is (RFC 9110, 9.3.7)."""
         hook = self._settings.on_error
-        allow = sorted(methods or ())
+        allow = sorted(methods)
         error = MethodNotAllowedError(data={"allow": allow}) if allow else NotFoundError()
         if allow and request.method == "OPTIONS":
             reply = Reply(204)
@@ -176,11 +154,19 @@ class Gateway:
             reply = failure_reply(error, request.id, "", None)
         if allow:
             reply.headers.append(("Allow", ", ".join(allow)))
-        reply.headers.append(("X-Request-ID", request.id))
         return reply
 
     async def _failed(self, exchange: Exchange, error: BaseException) -> Reply:
+        """The reply to what went wrong in a route. A request that somebody has cancelled is left cancelled."""
         request, alias, ctx = exchange.request, exchange.alias, exchange.ctx
+        request.ends = None
+        late = request.late and request.take_cancel_back()
+        if isinstance(error, asyncio.CancelledError):
+            if late:
+                error = RequestTimeoutError(alias.action)
+            elif _is_cancelled():
+                raise error
+            # If nobody cancelled this request, its action awaited something that was, and let that out.
         hook = alias.route.settings.on_error or self._settings.on_error
         if hook is not None and (made := await _asked(hook, request, error)) is not None:
             return made
@@ -206,16 +192,9 @@ class Gateway:
 
         return handle
 
-    def close(self) -> None:
-        """Nothing more will be asked."""
-        self._deadlines.stop()
-
 
 def _given_id(request: Request) -> str | None:
     """The id that the client brought along, if it is one: ``X-Correlation-ID``, else ``X-Request-ID``."""
-    # One look for both: most requests have neither.
-    if "-id:" not in request.lower:
-        return None
     for name in ("x-correlation-id", "x-request-id"):
         given = request.header(name)
         if given is not None and _ID.fullmatch(given):
@@ -234,6 +213,10 @@ async def _asked(hook: Hook, request: Request, error: BaseException) -> Reply | 
         log.error("onError failed", extra={"request": request.id, "path": request.path})
         return failure_reply(failed, request.id, "onError", None)
     return own_reply(made) if isinstance(made, Reply) else None
+
+
+async def _made(reply: Reply) -> Reply:
+    return reply
 
 
 def _is_cancelled() -> bool:

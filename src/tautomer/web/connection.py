@@ -18,7 +18,7 @@ import logging
 import re
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from enum import Enum, auto
 from typing import cast
 
@@ -134,11 +134,13 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         phase = self._phase
         if phase is _HEAD:
-            end = data.find(b"\r\n\r\n") + 4
-            if 3 < end == len(data) and not self._part and data[0] != 13:
-                self._on_head(data, b"")  # One whole head, as by far most come.
-            else:
+            known = None if self._part else self._state.heads.known(data, self.client)
+            if known is None:
                 self._read_head(data)
+            else:
+                request, keep_alive = known
+                self._count(keep_alive)
+                self._run(request)
         elif phase is _BODY:
             self._read_body(data)
         elif phase is _RUNNING:
@@ -171,7 +173,7 @@ class Connection(asyncio.Protocol):
             self._upgraded.connection_lost(exc)
         task, request = self._task, self._request
         if task is not None and request is not None and (request.cancellable or self._streaming):
-            self._state.scope.cancel(task)
+            self._state.running.cancel(task)
 
     def pause_writing(self) -> None:
         self._writing_paused = True
@@ -194,6 +196,9 @@ class Connection(asyncio.Protocol):
     def _read_head(self, data: bytes) -> None:
         """Take what came of a head that may be in pieces, or after blank lines."""
         part = self._part
+        if not part and data[0] != 13 and 3 < data.find(b"\r\n\r\n") + 4 == len(data):
+            self._on_head(data, b"")  # One whole head, as by far most come.
+            return
         seen = len(part)
         part += data
         if part[0] == 13:
@@ -224,9 +229,7 @@ class Connection(asyncio.Protocol):
         except Refusal as refusal:
             self._refuse(refusal)
             return
-        state.requests_total += 1
-        self._served += 1
-        self._keep_alive = framing.keep_alive and self._served != state.limits.keep_alive_requests_max
+        self._count(framing.keep_alive)
         if fixed is not None:
             self._answer_fixed(request, framing, fixed, rest)
         elif framing is PLAIN:
@@ -240,6 +243,11 @@ class Connection(asyncio.Protocol):
         else:
             self._part += rest
             self._run(request)
+
+    def _count(self, keep_alive: bool) -> None:
+        self._state.requests_total += 1
+        self._served += 1
+        self._keep_alive = keep_alive and self._served != self._state.limits.keep_alive_requests_max
 
     def _answer_fixed(self, request: Request, framing: Framing, reply: Reply, rest: bytes) -> None:
         """Answer what the gateway need not see."""
@@ -317,32 +325,29 @@ class Connection(asyncio.Protocol):
         state = self._state
         self._phase = _RUNNING
         self._request = request
-        scope = state.scope
-        if 0 < state.limits.requests_max <= len(scope):
+        if 0 < state.limits.requests_max <= len(state.running.tasks):
             state.refused["SERVICE_UNAVAILABLE"] += 1
             self._write_whole(request, _BUSY, cast(bytes, _BUSY.body))
             self._next_soon()
             return
-        if state.at_once is not None and self._answer_at_once(request, state.at_once):
-            if self._part:
-                self._next_soon()
-            else:
-                self._next()
-            return
-        try:
-            self._task = scope.spawn_tidy(self._serve(request), "http request")
-        except RuntimeError:
-            self.abort()  # The scope is closed: the server has stopped.
-
-    def _answer_at_once(self, request: Request, at_once: Callable[[Request], Reply | None]) -> bool:
-        try:
-            reply = at_once(request)
+        if state.at_once is not None:
+            try:
+                reply = state.at_once(request)
+                if reply is not None:
+                    self._write_whole(request, reply, reply.body)  # type: ignore[arg-type]  # Such a body is bytes.
+            except Exception as error:
+                self._write_internal(request, error)
+                reply = _INTERNAL
             if reply is not None:
-                self._write_whole(request, reply, cast(bytes, reply.body))
-        except Exception as error:
-            self._write_internal(request, error)
-            return True
-        return reply is not None
+                if self._part:
+                    self._next_soon()
+                else:
+                    self._next()
+                return
+        try:
+            self._task = state.running.start(self._serve(request), request)
+        except RuntimeError:
+            self.abort()  # The server has stopped.
 
     async def _serve(self, request: Request) -> None:
         try:
@@ -355,19 +360,15 @@ class Connection(asyncio.Protocol):
             else:
                 raise TypeError(f"a reply's body is bytes or an async iterator, not {type(body).__name__}")
         except (asyncio.CancelledError, GeneratorExit):
-            self._end_task()
             self.abort()
             raise
         except BaseException as error:
             # KeyboardInterrupt and SystemExit of a handler are errors of this request, not the node's end.
             self._write_internal(request, error)
-        self._end_task()
+        finally:
+            self._state.running.tasks.pop(self._task, None)  # type: ignore[arg-type]  # It was set before this ran.
+            self._task = None
         self._next()
-
-    def _end_task(self) -> None:
-        task, self._task = self._task, None
-        if task is not None:
-            self._state.scope.ended(task)
 
     def _write_internal(self, request: Request, error: BaseException) -> None:
         log.error("request failed", exc_info=error, extra={"method": request.method, "path": request.path})
@@ -402,17 +403,14 @@ class Connection(asyncio.Protocol):
             return  # The client has gone.
         if reply.status == 413:
             self._keep_alive = False
+        connection = CLOSE
+        if self._keep_alive and not self._state.stopping:
+            connection = "" if request.http_version == "1.1" else KEEP_ALIVE
         head_only = request.method == "HEAD"
         in_two = len(body) > _ONE_WRITE_BYTES_MAX and not head_only and reply.status not in BODILESS
-        head = self._state.replies.whole(reply, body, self._connection(request), head_only or in_two)
-        self._transport.write(head)
+        self._transport.write(self._state.replies.whole(reply, body, connection, request.id, head_only or in_two))
         if in_two:
             self._transport.write(body)
-
-    def _connection(self, request: Request) -> str:
-        if not self._keep_alive or self._state.stopping:
-            return CLOSE
-        return "" if request.http_version == "1.1" else KEEP_ALIVE
 
     async def _write_stream(self, request: Request, reply: Reply, chunks: AsyncIterator[bytes]) -> None:
         """Send a reply in pieces.
@@ -426,11 +424,13 @@ class Connection(asyncio.Protocol):
             chunked = request.http_version == "1.1"
             if not chunked and request.method != "HEAD" and not bodiless:
                 self._keep_alive = False
-            connection = self._connection(request)
+            connection = CLOSE
+            if self._keep_alive and not self._state.stopping:
+                connection = "" if request.http_version == "1.1" else KEEP_ALIVE
             if bodiless:
-                self._transport.write(self._state.replies.whole(reply, b"", connection))
+                self._transport.write(self._state.replies.whole(reply, b"", connection, request.id))
                 return
-            self._transport.write(self._state.replies.stream_head(reply, connection, chunked=chunked))
+            self._transport.write(self._state.replies.stream_head(reply, connection, request.id, chunked=chunked))
             if request.method == "HEAD":
                 return
             self._streaming = True

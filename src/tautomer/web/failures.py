@@ -24,8 +24,8 @@ from tautomer.errors import (
     ServiceNotFoundError,
     ValidationError,
 )
-from tautomer.web.message import Reply
-from tautomer.web.reply import JSON_TYPE, encode_json, meta_headers
+from tautomer.web.message import JSON_TYPE, Reply
+from tautomer.web.reply import encode_json, meta_headers
 
 __all__ = ["NOT_FOUND_BODY", "failure_reply", "is_on_purpose"]
 

@@ -30,6 +30,7 @@ _Parser = httptools.HttpRequestParser
 # llhttp knows these by name and refuses most others. The rest it also knows belongs to other protocols (RTSP)
 # or has no meaning here, so every other token is shown to it as a GET.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_NAMES = {name.encode(): name for name in _METHODS}
 _SAFE = frozenset({"GET", "HEAD"})
 _REFUSED_METHODS = frozenset({"TRACE", "CONNECT"})
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}")
@@ -41,14 +42,16 @@ _LENGTH = re.compile(r"[0-9]{1,18}")
 _FRAMING = re.compile(r"\n(?=[hctue])(host|connection|content-length|transfer-encoding|expect|upgrade):([^\r]*)")
 # "a:" and its line end.
 _HEADER_BYTES_MIN = 4
-# Header lines that come again byte for byte, as from probes, proxies, programs and whoever stays on one connection,
-# are read once. Only such as hold nothing personal are kept, and the first ones stay: who sends many different ones
-# just does not profit.
+# Version and header lines that come again byte for byte, as from probes, proxies, programs and whoever stays on one
+# connection, are read once. Only such as hold nothing personal are kept, and the first ones stay: who sends many
+# different ones just does not profit.
 _KEPT_MAX = 512
 _KEPT_SIZE_MAX = 512
+# Heads over this are not looked up: they would hardly be found, and a hash takes time.
+_LOOKED_UP_MAX = 1024
 _KEPT = re.compile(r"(?:\n(?:host|user-agent|accept|accept-encoding|accept-language|connection):[^\r]*\r)+\n\r\n")
-# A target in which llhttp and we find nothing to look at twice.
-_PLAIN_TARGET = re.compile(r"/[A-Za-z0-9/._~!$&'()*+,;=:@%?-]*")
+# A target of these (and no escape or dot segment) is one in which llhttp and we find nothing to look at twice.
+_PLAIN_TARGET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._~!$&'()*+,;=:@?-"
 _ALLOW = ("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 
 
@@ -84,20 +87,58 @@ class HeadReader:
         "_limits",
         "_line_max",
         "_lines_max",
+        "_looked_up_max",
         "_scheme",
         "_small",
     )
 
     def __init__(self, limits: HttpLimits, scheme: str) -> None:
-        self._kept: dict[bytes, tuple[str, str, Framing]] = {}
+        self._kept: dict[bytes, tuple[str, str, str, bool]] = {}
         self._limits = limits
         self._scheme = scheme
         self._line_max = limits.request_line_bytes_max or sys.maxsize
         self._header_max = limits.header_bytes_max or sys.maxsize
         self._headers_max = limits.headers_bytes_max or sys.maxsize
         self._lines_max = limits.headers_max or sys.maxsize
+        # A whole head up to this size cannot have a request line over its limit.
+        self._looked_up_max = min(_LOOKED_UP_MAX, self._line_max)
         # Header lines up to this size cannot be over any limit.
         self._small = min(self._header_max, self._headers_max, self._lines_max * _HEADER_BYTES_MIN)
+
+    def known(self, raw: bytes, client: str) -> tuple[Request, bool] | None:
+        """A request without a body of which all but the request line was read before, and whether to keep its connection.
+
+        None for any other head, for a part of one, and for more than one.
+        """
+        if len(raw) > self._looked_up_max:
+            return None
+        pieces = raw.split(b" ", 2)
+        kept = self._kept.get(pieces[-1])
+        if kept is None or len(pieces) != 3:
+            return None
+        method = _NAMES.get(pieces[0])
+        # What is left is a target, and of this one nothing can be doubted.
+        if method is None or pieces[1].translate(None, _PLAIN_TARGET):
+            return None
+        target = pieces[1].decode()
+        if target[:1] != "/" or "/." in target:
+            return None
+        path, _, query_string = target.partition("?")
+        fields, lower, version, keep_alive = kept
+        request = Request(
+            method,
+            target,
+            path,
+            query_string,
+            fields,
+            lower,
+            version,
+            self._scheme,
+            self._limits,
+            method in _SAFE,
+            client,
+        )
+        return request, keep_alive
 
     def read(self, raw: bytes, client: str) -> tuple[Request, Framing, Reply | None]:
         """Read one whole head, from its request line to the blank line, both included.
@@ -107,35 +148,6 @@ class HeadReader:
         Raises:
             Refusal: 400, 414, 417, 431 or 505.
         """
-        at = raw.find(b"\r")
-        kept = self._kept.get(raw[at:]) if len(raw) - at <= _KEPT_SIZE_MAX else None
-        if kept is not None:
-            method, _, rest = raw[:at].decode("latin-1").partition(" ")
-            target = rest[:-9]
-            # The lines were read before; what is left to read is a request line of which nothing can be doubted.
-            if (
-                rest[-9:] == " HTTP/1.1"
-                and method in _METHODS
-                and _PLAIN_TARGET.fullmatch(target)
-                and at <= self._line_max
-            ):
-                fields, lower, framing = kept
-                path, query_string, fixed = _read_target(method, target)
-                safe = method in _SAFE
-                request = Request(
-                    method,
-                    target,
-                    path,
-                    query_string,
-                    fields,
-                    lower,
-                    "1.1",
-                    self._scheme,
-                    self._limits,
-                    safe,
-                    client,
-                )
-                return request, framing, fixed
         parts, framing, fixed = self._read(raw)
         return Request(*parts, client), framing, fixed
 
@@ -162,14 +174,13 @@ class HeadReader:
         safe = method in _SAFE
         parts = (method, target, path, query_string, fields, lower, version, self._scheme, self._limits, safe)
         if (
-            version == "1.1"
-            and method in _METHODS
+            method in _METHODS
             and not framing.length
             and len(self._kept) < _KEPT_MAX
             and len(fields) < _KEPT_SIZE_MAX
             and _KEPT.fullmatch(lower)
         ):
-            self._kept[raw[raw.find(b"\r") :]] = fields, lower, framing
+            self._kept[raw.split(b" ", 2)[2]] = fields, lower, version, framing.keep_alive
         return parts, framing, fixed
 
     def check_part(self, part: bytearray, seen: int) -> None:

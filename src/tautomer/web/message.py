@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from functools import lru_cache
+from typing import Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -14,7 +16,10 @@ from tautomer.web.limits import DEFAULT_LIMITS, HttpLimits
 from tautomer.web.query import QueryValue, parse_query
 from tautomer.web.target import split_target
 
-__all__ = ["Headers", "Reply", "Request"]
+__all__ = ["JSON_TYPE", "Headers", "Reply", "Request"]
+
+JSON_TYPE: Final = ("Content-Type", "application/json; charset=utf-8")
+"""The header line of almost every reply: being this very object, it is known to be fit."""
 
 
 @lru_cache(maxsize=256)
@@ -83,7 +88,9 @@ class Request(msgspec.Struct, eq=False):
         client: Address of the socket's peer, without port; empty for a Unix socket.
         raw_body: The body as it came, not inflated.
         body_bytes_max: Bound of this request's body, before and after inflating; 0 for none.
-        id: Request id; the gateway sets it.
+        id: Request id; the gateway sets it, to letters, digits and ``-._``, and the server tells it as ``X-Request-ID``.
+        ends: When the time of the request is over, on the server's clock; None for no end. The gateway sets it.
+        late: Whether the server has cancelled the request's task because its time was over.
         matched: What the gateway found out when it first looked at the request; None before.
     """
 
@@ -101,6 +108,8 @@ class Request(msgspec.Struct, eq=False):
     raw_body: bytes = b""
     body_bytes_max: int = DEFAULT_LIMITS.body_bytes_max
     id: str = ""
+    ends: float | None = None
+    late: bool = False
     matched: object = None
     _body: bytes | None = None
     _query: dict[str, QueryValue] | None = None
@@ -169,6 +178,15 @@ class Request(msgspec.Struct, eq=False):
             values.append(self.fields[start:end].strip(" \t"))
             at = self.lower.find(needle, end)
         return values[0] if len(values) == 1 else _glue(name.lower()).join(values)
+
+    def take_cancel_back(self) -> bool:
+        """To be called in the task of a request that is `late`, when whatever was too slow has ended.
+
+        Returns whether the server's cancel was the only one: False where somebody else wants the task to end, too.
+        """
+        self.late = False
+        task = asyncio.current_task()
+        return task is None or task.uncancel() == 0
 
     @property
     def headers(self) -> Headers:
@@ -268,7 +286,7 @@ class Request(msgspec.Struct, eq=False):
 
 
 class Reply(msgspec.Struct, eq=False):
-    """An answer. The server adds framing, ``Date`` and ``Connection``, and drops what an app must not set.
+    """An answer. The server adds framing, ``Date``, ``Connection`` and the request's id, and drops what an app must not set.
 
     Attributes:
         status: 200 to 599. What is not becomes 500.

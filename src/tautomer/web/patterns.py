@@ -219,14 +219,18 @@ class PatternTable(Generic[T]):
         path = trimmed(path)
         folded = fold(path)
         leaf = self._static.get(folded)
-        if leaf is None and (node := self._last.get(folded[: folded.rfind("/")])) is not None and path[-1] != "/":
-            # All before the value is text, which is more specific than anything else; only here text mixed with
-            # values could come first.
-            ending = node.value.leaf if node.value is not None and not node.mixed else None
-            hit = None if ending is None else ending.methods.get(method)
-            if hit is not None:
-                target, names = hit
-                return target, {names[0]: path[path.rfind("/") + 1 :]}
+        if leaf is None:
+            node = self._last.get(folded[: folded.rfind("/")])
+            if node is None:
+                if self._is_nowhere(folded):
+                    return None
+            elif node.value is not None and node.value.leaf is not None and not node.mixed and path[-1] != "/":
+                # All before the value is text, which is more specific than anything else; only here text mixed with
+                # values could come first.
+                hit = node.value.leaf.methods.get(method)
+                if hit is not None:
+                    target, names = hit
+                    return target, {names[0]: path[path.rfind("/") + 1 :]}
         search: _Search[T] = _Search(method)
         if leaf is not None:
             found = search.take(leaf)
@@ -240,6 +244,18 @@ class PatternTable(Generic[T]):
                 (target, names), values = walked
                 return target, dict(zip(names, values, strict=True))
         return search.allowed()
+
+    def _is_nowhere(self, folded: str) -> bool:
+        """Whether nothing but text could match, and does not: so it is with most of what scanners ask for."""
+        node = self._root
+        for text in folded[1:].split("/"):
+            if node.value is not None or node.mixed or node.rest is not None:
+                return False
+            below = node.texts.get(text)
+            if below is None:
+                return True
+            node = below
+        return False
 
     def _leaf(self, pattern: Pattern) -> _Leaf[T]:
         node = self._root

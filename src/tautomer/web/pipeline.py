@@ -7,10 +7,11 @@ next one returns: it then costs a call, not a coroutine.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import reduce
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
 
@@ -59,16 +60,17 @@ class Exchange(msgspec.Struct, eq=False):
     Attributes:
         request: What was asked.
         alias: What it matched.
+        id: Of the gateway's own context, the root of all calls made for the request.
         values: Values of the path; None for a path without any.
-        ends: When the route's time is over, on the node's monotonic clock; None for no end.
         ctx: The root of all calls made for it; from the params stage on. ``ctx.params`` is what the action gets.
+            On the quick way it is the action's own, and the root has an id only.
         offer: What the mesh offers; from the resolve stage on.
     """
 
     request: Request
     alias: Any  # An `Alias`; the record is checked by its maker, not by msgspec.
+    id: str
     values: dict[str, str] | None = None
-    ends: float | None = None
     ctx: Any = None
     offer: Any = None
 
@@ -76,21 +78,30 @@ class Exchange(msgspec.Struct, eq=False):
 Handler: TypeAlias = "Callable[[Exchange], Awaitable[Reply]]"
 Stage: TypeAlias = "Callable[[Handler], Handler]"
 
+Failed: TypeAlias = "Callable[[Exchange, BaseException], Awaitable[Reply]]"
+"""Makes the reply to an error; raises it where the request was cancelled."""
+
+# What ends a request and not the node: who wants to end the process from inside a handler fails in that call.
+_FAILURES: Final = (Exception, asyncio.CancelledError, SystemExit, KeyboardInterrupt)
+
 
 def compose(stages: list[Stage], handler: Handler) -> Handler:
     """Fold the stages around the handler; the first in the list is the outermost."""
     return reduce(lambda inner, stage: stage(inner), reversed(stages), handler)
 
 
-def pipeline(route: RouteSettings, broker: Broker, caller: Endpoint, *, permitted: bool) -> Handler:
+def pipeline(
+    route: RouteSettings, broker: Broker, caller: Endpoint, timeout: float, failed: Failed, *, permitted: bool
+) -> Handler:
     """The handler of one route: moleculer-web's real order (gateway reference, section 3).
 
-    Around it, in `Gateway.handle`: errors, request id, deadline, log.
-
     Args:
-        permitted: Whether it is for what the route's lists let through, or for what they do not.
         caller: Stands for the gateway itself in contexts: the callee sees its service as the caller.
+        timeout: Seconds a request may take; 0 for no end.
+        failed: Told of every error.
+        permitted: Whether it is for what the route's lists let through, or for what they do not.
     """
+    given = _call_options(route)
     stages: list[Stage | None] = [
         # Body, query and path; first, as every later stage may look at `ctx.params`. (CORS will stand
         # around it, so that its refusals have the headers too.)
@@ -104,7 +115,99 @@ def pipeline(route: RouteSettings, broker: Broker, caller: Endpoint, *, permitte
         before_stage(route, route.on_before_call) if route.on_before_call else None,
         # (Authentication, authorization, middlewares of the alias: here.)
     ]
-    return compose([stage for stage in stages if stage is not None], call_handler(route))
+    chain = [stage for stage in stages if stage is not None]
+    guard = guard_stage(broker.clock, timeout, failed)
+    handler = compose([guard, *chain], call_handler(route, given))
+    usual = permitted and len(chain) == 2 and route.on_after_call is None and not route.call_options
+    if usual and not broker.calls_wrapped and broker.settings.max_call_level != 1:
+        return quick_handler(route, broker, caller, timeout, failed, handler)
+    return handler
+
+
+def guard_stage(clock: Callable[[], float], timeout: float, failed: Failed) -> Stage:
+    """Around all others: the end of the request's time, and an answer to every error."""
+
+    def stage(call_next: Handler) -> Handler:
+        async def handle(exchange: Exchange) -> Reply:
+            request = exchange.request
+            if timeout:
+                request.ends = clock() + timeout
+            try:
+                reply = await call_next(exchange)
+            except _FAILURES as error:
+                return await failed(exchange, error)
+            request.ends = None
+            if request.late:
+                request.take_cancel_back()
+            return reply
+
+        return handle
+
+    return stage
+
+
+def quick_handler(
+    route: RouteSettings, broker: Broker, caller: Endpoint, timeout: float, failed: Failed, otherwise: Handler
+) -> Handler:
+    """Guard, params, resolve and call in one, for routes that ask for nothing more: a sixth cheaper for a request.
+
+    The action's context is made at once, as a child of the gateway's, which is not made at all: nobody looks at it.
+
+    Args:
+        otherwise: The stages, for whatever is not as usual: what the mesh offers has changed since the last look,
+            or there are several to choose from.
+    """
+    read = merged_params if route.merge_params else separate_params
+    parsers = route.body_parsers
+    actions = broker.registry.actions
+    clock = broker.clock
+    own_service = caller.service.full_name
+
+    async def handle(exchange: Exchange) -> Reply:
+        alias = exchange.alias
+        offer = alias.offer
+        found = actions.get(alias.action)
+        if (
+            found is None
+            or offer is None
+            or offer.endpoints is not found.all
+            or not offer.published
+            or (endpoint := found.only) is None
+        ):
+            return await otherwise(exchange)
+        request = exchange.request
+        if timeout:
+            request.ends = clock() + timeout
+        try:
+            ctx: Context[Any] = Context(
+                broker,
+                read(request, exchange.values, parsers),
+                endpoint,
+                None,
+                None,
+                None,
+                None,
+                2,
+                None,
+                request.ends,
+                None,
+                None,
+                None,
+                request.id,
+                exchange.id,
+                own_service,
+            )
+            ctx.raw = not endpoint.local
+            exchange.ctx = ctx
+            reply = build_reply(await endpoint.handler(ctx), ctx._meta, offer.reply, alias.action)
+        except _FAILURES as error:
+            return await failed(exchange, error)
+        request.ends = None
+        if request.late:
+            request.take_cancel_back()
+        return reply
+
+    return handle
 
 
 def params_stage(route: RouteSettings, broker: Broker, caller: Endpoint) -> Stage:
@@ -121,7 +224,8 @@ def params_stage(route: RouteSettings, broker: Broker, caller: Endpoint) -> Stag
                 read(request, exchange.values, parsers),
                 caller,
                 _meta=dict(meta) if meta else None,
-                deadline=exchange.ends,
+                deadline=request.ends,
+                _id=exchange.id,
                 _request_id=request.id,
             )
             return call_next(exchange)
@@ -181,17 +285,9 @@ def before_stage(route: RouteSettings, hook: Hook) -> Stage:
     return stage
 
 
-def call_handler(route: RouteSettings) -> Handler:
-    """The innermost: call the action, run `onAfterCall`, make the reply."""
+def call_handler(route: RouteSettings, given: CallOptions) -> Handler:
+    """The innermost: call the action with the options of the route, run `onAfterCall`, make the reply."""
     after = route.on_after_call
-    given = CallOptions()
-    if "timeout" in route.call_options:
-        # Said once more for the call itself: it stands above the broker's own limit for local actions.
-        given["timeout"] = route.call_options["timeout"]
-    if "headers" in route.call_options:
-        given["headers"] = route.call_options["headers"]
-    if "node_id" in route.call_options:
-        given["node_id"] = route.call_options["node_id"]
     # A hook looks at the result, so it must not come as bytes.
     may_be_raw = after is None
 
@@ -211,3 +307,16 @@ def call_handler(route: RouteSettings) -> Handler:
         return reply
 
     return handle
+
+
+def _call_options(route: RouteSettings) -> CallOptions:
+    """What of the route's `callOptions` goes into the call itself."""
+    options, given = route.call_options, CallOptions()
+    if "timeout" in options:
+        # Said once more for the call: it stands above the broker's own limit for local actions.
+        given["timeout"] = options["timeout"]
+    if "headers" in options:
+        given["headers"] = options["headers"]
+    if "node_id" in options:
+        given["node_id"] = options["node_id"]
+    return given

@@ -5,11 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from tautomer.errors import MoleculerError
-from tautomer.web.message import Reply
+from tautomer.web.message import JSON_TYPE, Reply
 
 __all__ = ["Refusal", "error_reply"]
-
-_JSON = ("Content-Type", "application/json; charset=utf-8")
 
 # The gateway's classes where there is one for the status; clients of Node know these names.
 _NAMES = {
@@ -45,10 +43,10 @@ class Refusal(Exception):
 def error_reply(status: int, type: str, message: str, *headers: tuple[str, str]) -> Reply:
     """An error as JSON, ``{"name", "message", "code", "type"}``."""
     body = {"name": _NAMES.get(status, "BadRequestError"), "message": message, "code": status, "type": type}
-    return Reply(status, [_JSON, *headers], msgspec.json.encode(body))
+    return Reply(status, [JSON_TYPE, *headers], msgspec.json.encode(body))
 
 
 def reply_to(error: MoleculerError, status: int) -> Reply:
     """An error of the gateway's tree as JSON, with its data."""
     body = {"name": error.name, "message": error.message, "code": status, "type": error.type, "data": error.data}
-    return Reply(status, [_JSON], msgspec.json.encode(body))
+    return Reply(status, [JSON_TYPE], msgspec.json.encode(body))

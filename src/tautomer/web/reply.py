@@ -16,14 +16,13 @@ import msgspec
 from tautomer.context import RawResult
 from tautomer.errors import MoleculerServerError, SerializationError
 from tautomer.stream import is_stream
-from tautomer.web.message import Reply
+from tautomer.web.message import JSON_TYPE, Reply
 from tautomer.web.reply_stream import StreamBody
 
-__all__ = ["JSON_TYPE", "build_reply", "encode_json", "meta_headers", "own_reply"]
+__all__ = ["build_reply", "encode_json", "meta_headers", "own_reply"]
 
 log = logging.getLogger("tautomer.web")
 
-JSON_TYPE: Final = ("Content-Type", "application/json; charset=utf-8")
 BYTES_TYPE: Final = "application/octet-stream"
 
 _BODILESS: Final = (204, 205, 304)
@@ -74,7 +73,10 @@ def build_reply(result: Any, meta: Mapping[str, Any] | None, entry: Mapping[str,
             if data[:1] != b"n" and _BUFFER not in data[:_BUFFER_NEAR] and _BUFFER not in data[-_BUFFER_NEAR:]:
                 return Reply(200, [JSON_TYPE], data)
         elif type(result) in _JSON_KINDS and (type(result) is not dict or result.get("type") != "Buffer"):
-            return Reply(200, [JSON_TYPE], _encoded(result, action))
+            try:
+                return Reply(200, [JSON_TYPE], encode_json(result))
+            except Exception as error:  # A user's class may raise anything while it is looked at.
+                raise _unserializable(action, error) from error
     if isinstance(result, Reply):
         return own_reply(result)
     return _shaped(result, meta or {}, entry, action)

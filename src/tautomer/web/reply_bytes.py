@@ -9,7 +9,7 @@ from email.utils import formatdate
 from http import HTTPStatus
 from urllib.parse import quote
 
-from tautomer.web.message import Reply
+from tautomer.web.message import JSON_TYPE, Reply
 
 __all__ = ["BODILESS", "CLOSE", "KEEP_ALIVE", "ReplyBytes"]
 
@@ -47,13 +47,15 @@ class ReplyBytes:
         wall_ms: Milliseconds since 1970, for the ``Date`` header.
     """
 
-    __slots__ = ("_date", "_names", "_starts", "_wall_ms")
+    __slots__ = ("_date", "_json_starts", "_names", "_starts", "_wall_ms")
 
     def __init__(self, wall_ms: Callable[[], int]) -> None:
         self._wall_ms = wall_ms
         # "Name: " for names that may go out.
         self._names: dict[str, str] = {}
+        # Status line and date, by status; the same with the content type.
         self._starts: dict[int, str] = {}
+        self._json_starts: dict[int, str] = {}
         self._date = ""
         self.refresh()
 
@@ -63,19 +65,24 @@ class ReplyBytes:
         if date != self._date:
             self._date = date
             self._starts.clear()
+            self._json_starts.clear()
 
-    def whole(self, reply: Reply, body: bytes, connection: str, head_only: bool = False) -> bytes:
-        """A reply whose body is known, as one piece. `connection` is `CLOSE`, `KEEP_ALIVE` or empty."""
+    def whole(self, reply: Reply, body: bytes, connection: str, request_id: str = "", head_only: bool = False) -> bytes:
+        """A reply whose body is known, as one piece.
+
+        Args:
+            connection: `CLOSE`, `KEEP_ALIVE` or empty.
+            request_id: Fit for a header, or empty for none.
+        """
         status = reply.status
-        start = self._starts.get(status)
-        if start is None or reply.reason is not None:
-            start = self._start(status, reply.reason)
-        for name, value in reply.headers:
-            prefix = self._names.get(name)
-            if prefix is None or not (value.isascii() and value.isprintable()):
-                start += self._field(name, value)
-            else:
-                start += f"{prefix}{value}\r\n"
+        headers = reply.headers
+        start = None
+        if len(headers) == 1 and headers[0] is JSON_TYPE and reply.reason is None:
+            start = self._json_starts.get(status)
+        if start is None:
+            start = self._head(reply)
+        if request_id:
+            start = f"{start}X-Request-ID: {request_id}\r\n"
         if status in BODILESS:
             # RFC 9110 sections 8.6, 15.3.6 and 15.4.5: only 205 says that its length is 0.
             framing = "Content-Length: 0\r\n\r\n" if status == 205 else "\r\n"
@@ -83,12 +90,27 @@ class ReplyBytes:
         head = f"{start}{connection}Content-Length: {len(body)}\r\n\r\n".encode("ascii")
         return head if head_only else head + body
 
-    def stream_head(self, reply: Reply, connection: str, *, chunked: bool) -> bytes:
+    def stream_head(self, reply: Reply, connection: str, request_id: str, *, chunked: bool) -> bytes:
         """The head of a reply whose body follows in pieces."""
-        start = self._start(reply.status, reply.reason)
-        fields = "".join([self._field(name, value) for name, value in reply.headers])
+        told = f"X-Request-ID: {request_id}\r\n" if request_id else ""
         framing = "Transfer-Encoding: chunked\r\n\r\n" if chunked else "\r\n"
-        return f"{start}{fields}{connection}{framing}".encode("ascii")
+        return f"{self._head(reply)}{told}{connection}{framing}".encode("ascii")
+
+    def _head(self, reply: Reply) -> str:
+        """Status line, date and the reply's own headers."""
+        status, headers = reply.status, reply.headers
+        head = self._starts.get(status)
+        if head is None or reply.reason is not None:
+            head = self._start(status, reply.reason)
+        for name, value in headers:
+            prefix = self._names.get(name)
+            if prefix is None or not (value.isascii() and value.isprintable()):
+                head += self._field(name, value)
+            else:
+                head += f"{prefix}{value}\r\n"
+        if len(headers) == 1 and headers[0] is JSON_TYPE and reply.reason is None:
+            self._json_starts[status] = head
+        return head
 
     def _start(self, status: int, reason: str | None) -> str:
         if not 200 <= status <= 599:

@@ -64,7 +64,6 @@ class Route:
     Attributes:
         handler: For what its lists permit.
         refusal: For what they do not.
-        timeout: Seconds a request may take; 0 for no end.
     """
 
     __slots__ = (
@@ -76,16 +75,12 @@ class Route:
         "prefix",
         "refusal",
         "settings",
-        "timeout",
     )
 
-    def __init__(
-        self, settings: RouteSettings, handler: Handler, refusal: Handler, timeout: float, own_service: str
-    ) -> None:
+    def __init__(self, settings: RouteSettings, handler: Handler, refusal: Handler, own_service: str) -> None:
         self.settings = settings
         self.handler = handler
         self.refusal = refusal
-        self.timeout = timeout
         self.prefix = fold(settings.path)
         self.aliases = [self._alias(one) for one in settings.aliases]
         self._own_service = own_service
@@ -169,11 +164,15 @@ class RouteTable:
         self._patterns = patterns
         self.exact = patterns.exact
         # The longest prefix answers, and no other: a request never falls through to a route with weaker guards.
-        self._prefixes = sorted(
+        prefixes = sorted(
             routes,
             key=lambda route: len(route.prefix.strip("/").split("/")) if route.prefix != "/" else 0,
             reverse=True,
         )
+        # What comes after the last one in which paths name actions decides nothing.
+        while prefixes and prefixes[-1].settings.mapping_policy != "all":
+            prefixes.pop()
+        self._prefixes = prefixes
 
     def match(
         self, method: str, path: str, is_known: Callable[[str], bool]
@@ -183,7 +182,7 @@ class RouteTable:
         An OPTIONS that no alias names never runs an action: it is answered by the methods.
         """
         found = self._patterns.match(method, path)
-        if found is not None:
+        if found is not None or not self._prefixes:
             return found
         path = trimmed(path)
         folded = fold(path)

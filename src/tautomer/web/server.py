@@ -11,13 +11,14 @@ import ssl
 import time
 from collections.abc import Callable
 
-from tautomer._tasks import Sweep, TaskScope
+from tautomer._tasks import Sweep
 from tautomer.errors import BrokerOptionsError
 from tautomer.web.connection import Connection
 from tautomer.web.head import HeadReader
 from tautomer.web.limits import DEFAULT_LIMITS, HttpLimits
 from tautomer.web.message import Request
 from tautomer.web.reply_bytes import ReplyBytes
+from tautomer.web.running import RunningRequests
 from tautomer.web.server_state import AtOnce, Handle, OnUpgrade, ServerState
 
 __all__ = ["HttpServer"]
@@ -41,7 +42,8 @@ class HttpServer:
     """Serves `handle` on one address.
 
     `handle` gets each request in a task of its own. It should raise nothing but `CancelledError`; anything else
-    is logged and answered with 500. It is cancelled when its client leaves, if the request is `cancellable`.
+    is logged and answered with 500. It is cancelled when its client leaves, if the request is `cancellable`, and when the
+    clock reaches the request's `ends`, which then is `late`.
 
     Args:
         handle: The gateway.
@@ -96,7 +98,7 @@ class HttpServer:
             clock=clock,
             heads=HeadReader(limits, "http" if ssl_context is None else "https"),
             replies=ReplyBytes(wall_ms),
-            scope=TaskScope("http"),
+            running=RunningRequests(clock),
             scheme="http" if ssl_context is None else "https",
             on_upgrade=on_upgrade,
             body_limit=body_limit,
@@ -186,7 +188,7 @@ class HttpServer:
         for connection in list(state.connections):
             connection.retire()
         await self._emptied(grace)
-        cancelled = await state.scope.close(0)
+        cancelled = await state.running.close()
         cut = len(state.connections)
         for connection in list(state.connections):
             connection.abort()
@@ -257,7 +259,7 @@ class HttpServer:
         state = self._state
         return {
             "connections": len(state.connections),
-            "requests_running": len(state.scope),
+            "requests_running": len(state.running.tasks),
             "connections_total": state.connections_total,
             "requests_total": state.requests_total,
             "refused": dict(state.refused),

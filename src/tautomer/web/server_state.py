@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-from tautomer._tasks import TaskScope
 from tautomer.web.head import HeadReader
 from tautomer.web.limits import HttpLimits
 from tautomer.web.message import Reply, Request
 from tautomer.web.refusal import Refusal
 from tautomer.web.reply_bytes import ReplyBytes
+from tautomer.web.running import RunningRequests
 
 __all__ = ["Client", "Handle", "OnUpgrade", "ServerState"]
 
@@ -49,6 +49,7 @@ class ServerState:
 
     Attributes:
         stopping: No connection is kept for another request.
+        running: Requests that have a task.
         connections: Open ones, oldest first.
         empty: Set while there are none.
         refused: Refusals so far, by type.
@@ -60,7 +61,7 @@ class ServerState:
     clock: Callable[[], float]
     heads: HeadReader
     replies: ReplyBytes
-    scope: TaskScope
+    running: RunningRequests
     scheme: str
     on_upgrade: OnUpgrade | None
     body_limit: Callable[[Request], int] | None

@@ -116,8 +116,6 @@ class ApiGatewayService(Service):
         server, self._server = self._server, None
         if server is not None:
             await server.stop(0.0)
-        if self.gateway is not None:
-            self.gateway.close()
 
     @property
     def options(self) -> GatewaySettings:

@@ -96,7 +96,9 @@ async def talk(pieces: list[bytes], **limits: Any) -> tuple[list[tuple[str, str,
         if piece and not transport.closing:
             connection.data_received(piece)
             await turns(lambda: not transport.paused)
-    await turns(lambda: 0 == len(server._state.scope) and (transport.closing or "RUNNING" != connection._phase.name))
+    await turns(
+        lambda: 0 == len(server._state.running.tasks) and (transport.closing or "RUNNING" != connection._phase.name)
+    )
     ended = transport.closing or transport.eof
     if not transport.closing:
         connection.connection_lost(None)

@@ -55,8 +55,10 @@ def test_a_good_head_is_good_whatever_came_before(before: list[bytes]) -> None:
 
 
 def outcome(reader: HeadReader, raw: bytes) -> object:
+    """What a connection gets of a head: it asks whether it is known, and else has it read."""
+    known = reader.known(raw, "")
     try:
-        request, framing, fixed = reader.read(raw, "")
+        request, framing, fixed = reader.read(raw, "") if known is None else (known[0], Framing(known[1]), None)
     except Refusal as refusal:
         return refusal.status, refusal.type, refusal.message
     parts = (request.method, request.target, request.path, request.fields, request.http_version, request.cancellable)
@@ -114,6 +116,66 @@ def test_lines_that_are_known_change_nothing_for_any_request_line(target: str, m
     knowing.read(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "")
 
     assert outcome(HeadReader(HttpLimits(), "http"), raw) == outcome(knowing, raw)
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_a_head_is_known_the_second_time_with_another_target_and_method(version: str) -> None:
+    reader = HeadReader(HttpLimits(), "http")
+    assert None is reader.known(get("/a", "Accept: */*", version=version), "")
+    reader.read(get("/a", "Accept: */*", version=version), "")
+
+    known = reader.known(get("/b?c=d", "Accept: */*", method="DELETE", version=version), "1.2.3.4")
+
+    assert known is not None
+    request, keep_alive = known
+    assert ("DELETE", "/b", "c=d", "*/*", "1.2.3.4", version == "1.1") == (
+        request.method,
+        request.path,
+        request.query_string,
+        request.header("accept"),
+        request.client,
+        keep_alive,
+    )
+    assert (version, False) == (request.http_version, request.cancellable)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b" ",
+        b"\r\n" + GOOD,
+        GOOD + GOOD,
+        GOOD + b"G",
+        GOOD[:-1],
+        GOOD[4:],
+        GOOD.replace(b"GET ", b"GET  "),
+        GOOD.replace(b"GET ", b"get "),
+        GOOD.replace(b"/good", b""),
+        GOOD.replace(b"/good", b"good"),
+        GOOD.replace(b"/good", b"/./good"),
+        GOOD.replace(b"/good", b"/g%20od"),
+        GOOD.replace(b"/good", b"/g\x00od"),
+        GOOD.replace(b"/good", b"/g\xffod"),
+        GOOD.replace(b"/good", b"/g\r\nod"),
+        GOOD.replace(b"/good", b"/" + b"a" * 10_000),
+    ],
+    ids=repr,
+)
+def test_nothing_doubtful_is_known(raw: bytes) -> None:
+    reader = HeadReader(HttpLimits(), "http")
+    reader.read(GOOD, "")
+    assert reader.known(GOOD, "") is not None
+
+    assert None is reader.known(raw, "")
+
+
+def test_a_request_line_over_its_limit_is_not_known() -> None:
+    reader = HeadReader(HttpLimits(request_line_bytes_max=len(GOOD)), "http")
+    reader.read(GOOD, "")
+
+    assert reader.known(GOOD, "") is not None
+    assert None is reader.known(GOOD.replace(b"/good", b"/good1"), "")
 
 
 def test_a_request_does_not_share_what_the_gateway_changes() -> None:

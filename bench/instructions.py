@@ -1,0 +1,300 @@
+"""Instructions per operation, counted by valgrind: what a busy machine cannot blur.
+
+    .venv/bin/python -m bench.instructions                     # all, each against a run of no operations
+    .venv/bin/python -m bench.instructions --only http-get --loop asyncio
+    .venv/bin/python -m bench.instructions --cpu --source ../other/src   # CPU time instead, taking turns with other code
+
+Everything runs in one process without a socket: requests are fed into the server's connections, 50 at a turn of the
+loop as wrk would have it, and remote calls go over ``memory://``. System calls are therefore not in it. Counts repeat
+to a few per mille; they are not time, but what lowers one lowers the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from statistics import median
+from time import process_time
+from typing import Any
+
+HOME = Path(__file__).resolve().parent.parent
+CONNECTIONS = 50
+# Before counting: enough for what is made once, and for CPython to have specialised what is hot.
+WARM_UP = 10 * CONNECTIONS
+COUNTED = 40 * CONNECTIONS
+TIMED = 400 * CONNECTIONS
+
+_HEADERS = b"Host: 127.0.0.1:3000\r\n"
+REQUESTS = {
+    "http-get": b"GET /api/hello HTTP/1.1\r\n" + _HEADERS + b"\r\n",
+    "http-param": b"GET /api/users/5?x=1 HTTP/1.1\r\n" + _HEADERS + b"\r\n",
+    "http-query": b"GET /api/users/5?x=1&page=2&sort=name HTTP/1.1\r\n" + _HEADERS + b"\r\n",
+    "http-post": b"POST /api/hello HTTP/1.1\r\n"
+    + _HEADERS
+    + b'Content-Type: application/json\r\nContent-Length: 15\r\n\r\n{"name":"Anna"}',
+    "http-404": b"GET /api/nowhere HTTP/1.1\r\n" + _HEADERS + b"\r\n",
+    "http-404-open": b"GET /api/open/no/where HTTP/1.1\r\n" + _HEADERS + b"\r\n",
+    "http-cookie": b"GET /api/hello HTTP/1.1\r\n" + _HEADERS + b"Cookie: session=0123456789abcdef\r\n\r\n",
+    "ab-get": b"GET /api/hello HTTP/1.0\r\nConnection: Keep-Alive\r\nHost: 127.0.0.1:3000\r\n"
+    b"User-Agent: ApacheBench/2.3\r\nAccept: */*\r\n\r\n",
+    "http-remote": b"GET /api/far HTTP/1.1\r\n" + _HEADERS + b"\r\n",
+}
+SCENARIOS = (*REQUESTS, "local", "nested", "emit", "remote")
+
+Run = Callable[[int], Awaitable[None]]
+"""Does the operation so often."""
+
+
+class Wire:
+    """A transport that leads nowhere."""
+
+    def __init__(self) -> None:
+        self.answers = 0
+        self.last = b""
+
+    def write(self, data: bytes) -> None:
+        self.answers += 1
+        self.last = data
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return ("127.0.0.1", 4000) if name == "peername" else default
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def close(self) -> None:
+        raise AssertionError(f"closed after {self.last!r}")
+
+    abort = close
+
+
+async def _feed(connect: Callable[[], Any], request: bytes) -> Run:
+    wires = [Wire() for _ in range(CONNECTIONS)]
+    connections = [connect() for _ in wires]
+    for connection, wire in zip(connections, wires, strict=True):
+        connection.connection_made(wire)
+
+    async def run(count: int) -> None:
+        due = wires[-1].answers
+        for _ in range(count // CONNECTIONS):
+            for connection in connections:
+                connection.data_received(request)
+            due += 1
+            while wires[-1].answers < due:
+                await asyncio.sleep(0)
+
+    await run(CONNECTIONS)
+    print(wires[-1].last.partition(b"\r\n")[0].decode(), file=sys.stderr)
+    return run
+
+
+async def _prepare(scenario: str) -> Run:
+    from tautomer import ApiGatewayService, Broker, Service, Settings, action, event
+
+    class Bench(Service):
+        name = "bench"
+
+        @action
+        async def empty(self, ctx: Any) -> None:
+            pass
+
+        @action
+        async def nested(self, ctx: Any) -> Any:
+            return await ctx.call("bench.empty")
+
+        @action
+        async def hello(self, ctx: Any) -> dict[str, str]:
+            return {"hello": "world"}
+
+        @action
+        async def user(self, ctx: Any) -> dict[str, Any]:
+            return {"id": ctx.params["id"], "x": ctx.params["x"]}
+
+        @event("bench.happened")
+        def on_happened(self, ctx: Any) -> None:
+            pass
+
+    class Far(Service):
+        name = "far"
+
+        @action
+        async def hello(self, ctx: Any) -> dict[str, str]:
+            return {"hello": "world"}
+
+        @action
+        async def echo(self, ctx: Any) -> Any:
+            return ctx.params
+
+    class Gateway(ApiGatewayService):
+        settings = {
+            "port": 0,
+            "ip": "127.0.0.1",
+            "path": "/api",
+            "limits": {"keep_alive_requests_max": 0},
+            "routes": [
+                {
+                    "path": "/",
+                    "aliases": {"* /hello": "bench.hello", "GET /users/:id": "bench.user", "GET /far": "far.hello"},
+                },
+                {"path": "/open", "mappingPolicy": "all"},
+            ],
+        }
+
+    transporter = "memory://" if "remote" in scenario else None
+    settings = Settings(transporter=transporter, log_level="WARNING")
+    broker = Broker("one", settings=settings)
+    broker.create_service(Bench)
+    if transporter:
+        other = Broker("other", settings=settings)
+        other.create_service(Far)
+        await other.start()
+    if scenario in REQUESTS:
+        gateway = Gateway()
+        broker.create_service(gateway)
+        await broker.start()
+        # The one private name: a client would bring system calls along.
+        return await _feed(gateway._server._connect, REQUESTS[scenario])  # type: ignore[union-attr]
+    await broker.start()
+    calls: dict[str, Callable[[], Awaitable[object]]] = {
+        "local": lambda: broker.call("bench.empty"),
+        "nested": lambda: broker.call("bench.nested"),
+        "emit": lambda: broker.emit("bench.happened", {"n": 1}),
+        "remote": lambda: broker.call("far.echo", {"n": 1}),
+    }
+    call = calls[scenario]
+
+    async def run(count: int) -> None:
+        if scenario == "remote":
+            for _ in range(count // CONNECTIONS):
+                await asyncio.gather(*[call() for _ in range(CONNECTIONS)])
+            return
+        for _ in range(count):
+            await call()
+
+    return run
+
+
+async def _work(scenario: str, counted: int) -> None:
+    """Under valgrind: do it, and be gone before anything is torn down."""
+    run = await _prepare(scenario)
+    await run(WARM_UP + counted)
+    sys.stderr.flush()
+    os._exit(0)
+
+
+async def _serve(scenario: str) -> None:
+    """Answer each line with the CPU seconds of a batch."""
+    run = await _prepare(scenario)
+    await run(WARM_UP)
+    for _ in sys.stdin:
+        began = process_time()
+        await run(TIMED)
+        print(process_time() - began, flush=True)
+    os._exit(0)
+
+
+def _run(main: Awaitable[None], loop: str) -> None:
+    if loop == "uvloop":
+        import uvloop
+
+        uvloop.run(main)
+    else:
+        asyncio.run(main)  # type: ignore[arg-type]  # Both are coroutines.
+
+
+def _environment(source: str) -> dict[str, str]:
+    # Hashes decide on collisions in dicts.
+    return {**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": os.pathsep.join([source, str(HOME)])}
+
+
+def _counted(scenario: str, loop: str, source: str, counted: int) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["valgrind", "--tool=cachegrind", "--cache-sim=no", f"--cachegrind-out-file={folder}/out"]
+        command += [sys.executable, "-m", "bench.instructions", "--work", scenario, str(counted), "--loop", loop]
+        done = subprocess.run(command, env=_environment(source), capture_output=True, text=True, check=False)
+    found = re.search(r"I\s+refs:\s+([\d,]+)", done.stderr)
+    if done.returncode or found is None:
+        raise SystemExit(done.stderr)
+    return int(found[1].replace(",", ""))
+
+
+def _count(scenarios: list[str], loop: str, source: str) -> None:
+    if shutil.which("valgrind") is None:
+        raise SystemExit("valgrind is not installed: apt-get install valgrind, or measure with --cpu")
+    print(f"instructions per operation, {loop}")
+    for scenario in scenarios:
+        few = _counted(scenario, loop, source, 0)
+        many = _counted(scenario, loop, source, COUNTED)
+        print(f"{scenario:14} {(many - few) / COUNTED:9.0f}", flush=True)
+
+
+def _time(scenarios: list[str], loop: str, sources: list[str], rounds: int) -> None:
+    """CPU time of batches, each source in turn; the ratio is the median of those of neighbours."""
+    print(f"CPU-µs per operation, {loop}: " + ", ".join(sources))
+    for scenario in scenarios:
+        command = [sys.executable, "-m", "bench.instructions", "--serve", scenario, "--loop", loop]
+        programs = [
+            subprocess.Popen(
+                command,
+                env=_environment(source),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+            for source in sources
+        ]
+        times: list[list[float]] = [[] for _ in programs]
+        for _ in range(rounds):
+            for program, seconds in zip(programs, times, strict=True):
+                assert program.stdin is not None
+                assert program.stdout is not None
+                print(file=program.stdin, flush=True)
+                seconds.append(float(program.stdout.readline()))
+        for program in programs:
+            program.communicate()
+        told = "  ".join(f"{median(seconds) / TIMED * 1e6:7.3f}" for seconds in times)
+        if len(times) > 1:
+            told += f"  ratio {median(b / a for a, b in zip(*times[:2], strict=True)):.3f}"
+        print(f"{scenario:14} {told}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.instructions", description=__doc__.partition("\n")[0])
+    parser.add_argument("--only", metavar="A,B", help="these: " + ", ".join(SCENARIOS))
+    parser.add_argument("--loop", choices=("uvloop", "asyncio"), default="uvloop")
+    parser.add_argument(
+        "--source", default=[], action="append", help="folder with another tautomer; with --cpu beside this"
+    )
+    parser.add_argument("--cpu", action="store_true", help="CPU time instead of instructions")
+    parser.add_argument("--rounds", type=int, default=15, help="batches, with --cpu")
+    parser.add_argument("--work", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--serve", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.work:
+        _run(_work(options.work[0], int(options.work[1])), options.loop)
+    if options.serve:
+        _run(_serve(options.serve), options.loop)
+    scenarios = options.only.split(",") if options.only else list(SCENARIOS)
+    if unknown := [one for one in scenarios if one not in SCENARIOS]:
+        parser.error(f"no scenario '{unknown[0]}'; there are {', '.join(SCENARIOS)}")
+    own = str(HOME / "src")
+    if options.cpu:
+        _time(scenarios, options.loop, [own, *options.source], options.rounds)
+    else:
+        _count(scenarios, options.loop, options.source[0] if options.source else own)
+
+
+if __name__ == "__main__":
+    main()
