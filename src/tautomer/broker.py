@@ -101,7 +101,7 @@ class Broker:
         self._start_over.set()
         self._ended = False
         self._scope = TaskScope("broker")
-        self._changed: set[asyncio.Event] = set()
+        self._changed: dict[asyncio.Event, None] = {}  # In order; a set would wake them in that of their addresses.
         self.middlewares = resolve(middlewares if middlewares else settings.middlewares)
         self._ring = (*built_in(settings.request_timeout), *self.middlewares)
         node = Node(
@@ -348,7 +348,7 @@ class Broker:
         """
         wanted = [_alternatives(one) for one in dependency_list(names)]
         changed = asyncio.Event()
-        self._changed.add(changed)
+        self._changed[changed] = None
         try:
             async with asyncio.timeout(timeout or None):
                 while not all(any(map(self.registry.has_service, names)) for names in wanted):
@@ -364,7 +364,7 @@ class Broker:
                 {"services": [n[0] for n in wanted], "statuses": statuses},
             ) from error
         finally:
-            self._changed.discard(changed)
+            self._changed.pop(changed, None)
 
     def services_changed(self) -> None:
         """This node's services changed: its listeners are told now, the other nodes in a moment."""
