@@ -50,6 +50,7 @@ class _Envelope(msgspec.Struct):
 
     id: str | None = None
     success: bool | None = None
+    ver: str = ""
 
 
 _envelope = msgspec.json.Decoder(_Envelope).decode
@@ -180,6 +181,10 @@ class Events:
         self.problems: list[str] = []
         sim.network.on_double.append(self._on_double)
 
+    def listeners(self, number: int) -> list[str]:
+        """Who heard the event of this number, as often as they did."""
+        return sorted(str(key[1]) for key, times in self._heard.items() if key[0] == number for _ in range(times))
+
     def heard(self, ctx: Context[Any], listener: str) -> None:
         self.count += 1
         broadcast = ctx.event_type != "emit"
@@ -209,9 +214,10 @@ class Deaths:
         sim.network.on_deliver.append(self._delivered)
         sim.network.on_undelivered.append(self._undelivered)
 
-    def _delivered(self, sender: str, receiver: str, topic: str, _data: bytes) -> None:
+    def _delivered(self, sender: str, receiver: str, topic: str, data: bytes) -> None:
         kind = topic.split(".")[1]
-        if kind in SIGNS_OF_LIFE:
+        spoken = self._sim.nodes[receiver].broker.settings.protocol
+        if kind in SIGNS_OF_LIFE and spoken in ("auto", _envelope(data).ver):
             self._seen[receiver, sender] = self._sim.now
             self._told.pop((receiver, sender), None)
 
@@ -280,7 +286,7 @@ class Checkers:
 
 
 AT_REST: Final = ("heartbeat", "sweep")
-"""Names of the tasks of a node that does nothing."""
+"""Names of the tasks of a node that runs and does nothing."""
 
 
 def tables_left(node: SimNode) -> Iterator[str]:

@@ -37,9 +37,20 @@ class Outcome:
     counts: dict[str, int]
 
 
-def run_seed(seed: int, trace: Callable[[str], None] | None = None, strict: Collection[str] = ()) -> Outcome:
-    """Run the workload of one seed."""
-    profile = Profile.draw(seed)
+def run_seed(
+    seed: int,
+    trace: Callable[[str], None] | None = None,
+    strict: Collection[str] = (),
+    profile: Profile | None = None,
+) -> Outcome:
+    """Run the workload of one seed.
+
+    Args:
+        trace: Called with a line for each thing that happens.
+        strict: Names of `KNOWN_GAPS` that are to be told of.
+        profile: Instead of the one that the seed draws.
+    """
+    profile = profile or Profile.draw(seed)
     sim = Workload.simulation(seed, profile, trace)
     load = Workload(sim, profile, strict=strict)
     problems: list[str] = []

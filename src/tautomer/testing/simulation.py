@@ -321,6 +321,10 @@ class Simulation:
         views = [set(node.view()) for node in self.living]
         return set.intersection(*views) if views else set()
 
+    def predecessors(self, id: str) -> list[str | None]:
+        """The instance ids of the nodes of that id that do not run any more."""
+        return [n.broker.registry.local_node.instance_id for n in self._all if n.id == id and not n.alive]
+
     def orphan_tasks(self) -> list[str]:
         """Tasks of nodes that do not run any more."""
         return [

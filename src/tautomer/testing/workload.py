@@ -6,13 +6,14 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from functools import partial
+from typing import Any, Final, Literal, TypeAlias
 
 from tautomer.context import Context
 from tautomer.decorators import action, event
 from tautomer.errors import MoleculerClientError, MoleculerError
 from tautomer.service import Service
-from tautomer.settings import TransitSettings
+from tautomer.settings import RegistrySettings, TransitSettings
 from tautomer.testing.checkers import Checkers, tables_left
 from tautomer.testing.faults import FAULTS, Fault
 from tautomer.testing.network import Conditions
@@ -26,7 +27,11 @@ NAMES: Final = ("red", "green", "blue")
 
 TIMEOUT_MAX: Final = 4.0
 
-EXPECTED_ERRORS: Final = ("event handler failed",)
+EXPECTED_ERRORS: Final = (
+    "event handler failed",
+    # Of a predecessor whose last words come when it has died; `Observer` looks at who it is.
+    "node id in use elsewhere: give one of the two another id",
+)
 
 HEALED_WITHIN: Final = 2.0
 """Seconds beyond a heartbeat interval until all agree (M3)."""
@@ -42,6 +47,9 @@ class Profile:
         pause: Mean seconds between two things that are asked.
         heartbeat: Interval and timeout in seconds.
         tells_undelivered: Whether the broker can tell that nobody listens.
+        prefer_local: As of `RegistrySettings`.
+        protocols: Which versions the nodes speak, by turns.
+        busy_end: Whether all stop while calls are under way, or only when all is quiet.
         delay: Mean delay of a message in seconds.
         faults: Those that occur in this run. A few at a time find more than all at once.
     """
@@ -51,6 +59,9 @@ class Profile:
     pause: float
     heartbeat: tuple[float, float]
     tells_undelivered: bool
+    prefer_local: bool
+    protocols: tuple[Literal["auto", "4", "5"], ...]
+    busy_end: bool
     delay: float
     faults: tuple[Fault, ...]
 
@@ -63,6 +74,9 @@ class Profile:
             pause=chance.choice((0.02, 0.05)),
             heartbeat=chance.choice(((1.0, 3.5), (1.0, 3.5), (5.0, 30.0))),
             tells_undelivered=chance.random() < 0.6,
+            prefer_local=chance.random() < 0.4,
+            protocols=chance.choice((("auto",), ("auto",), ("auto", "4"), ("auto", "5"))),
+            busy_end=chance.random() < 0.3,
             delay=chance.choice((0.0005, 0.005, 0.03)),
             faults=tuple(fault for fault in faults if chance.random() < 0.35),
         )
@@ -71,7 +85,9 @@ class Profile:
         """For whoever replays a run."""
         return (
             f"{self.nodes} nodes, {self.seconds:.1f} s, heartbeat {self.heartbeat[0]:g}/{self.heartbeat[1]:g} s, "
-            f"delay {self.delay:g} s, {'tells' if self.tells_undelivered else 'does not tell'} undelivered; "
+            f"delay {self.delay:g} s, {'tells' if self.tells_undelivered else 'does not tell'} undelivered, "
+            f"{'prefers' if self.prefer_local else 'does not prefer'} local, protocols {' '.join(self.protocols)}"
+            f"{', busy end' if self.busy_end else ''}; "
             f"faults: {', '.join(fault.__name__ for fault in self.faults) or 'none'}"
         )
 
@@ -156,6 +172,11 @@ class Observer(Service):
         if ctx.params["unexpected"]:
             self.load.checkers.deaths.lost(ctx.broker.id, ctx.params["node"]["id"])
 
+    @event("$node.conflict")
+    def on_conflict(self, ctx: Context[Any]) -> None:
+        if ctx.params["instanceID"] not in self.load.sim.predecessors(ctx.broker.id):
+            self.load.checkers.others.append(f"M5: {ctx.broker.id} hears of a namesake {ctx.params}")
+
 
 class Workload:
     """Some nodes with services, kept busy and broken by turns; then healed, looked at, and stopped.
@@ -196,6 +217,7 @@ class Workload:
             heartbeat_timeout=timeout,
             shutdown_timeout=2.0,
             transit=TransitSettings(connect_wait=1.0),
+            registry=RegistrySettings(prefer_local=profile.prefer_local),
         )
 
     def number(self) -> int:
@@ -229,8 +251,16 @@ class Workload:
         for loop in loops:
             loop.result()
         await self._heal()
-        await self._rest()
+        await self._prove()
+        if self.profile.busy_end:
+            self._ask_much()
+        else:
+            await self._rest()
+        nodes = sim.living
         await sim.stop()
+        await asyncio.wait(self._asked)
+        for node in nodes:
+            self.checkers.others += tables_left(node)
         self.checkers.calls.finish(self.checkers.runs)
 
     def _begin(self) -> None:
@@ -238,7 +268,8 @@ class Workload:
             names = [name for name in NAMES if self.random.random() < 0.6] or [self.name()]
             sources: list[Callable[[], Service]] = [lambda: Observer(self)]
             sources += [lambda name=name: self.worker(name) for name in names]  # type: ignore[misc]  # Bound early.
-            self.sim.node(f"n{number}", *sources)
+            protocol = self.profile.protocols[number % len(self.profile.protocols)]
+            self.sim.node(f"n{number}", *sources, protocol=protocol)
 
     async def _ask(self, end: float) -> None:
         """Something, of somebody, again and again."""
@@ -278,6 +309,32 @@ class Workload:
         await asyncio.sleep(self.profile.heartbeat[0] + HEALED_WITHIN)
         sim.note("healed")
         self.checkers.others += [f"M3: {difference}" for difference in sim.differences()]
+
+    async def _prove(self) -> None:
+        """What is offered can be called, and what is told is heard, by every node and once."""
+        sim, problems = self.sim, self.checkers.others
+        offered = [name for name in NAMES if any(node.broker.get_local_service(name) for node in sim.living)]
+        for node in sim.living:
+            for name in offered:
+                number = self.number()
+                result = await self.expect(
+                    node, partial(node.call, f"{name}.echo", {"number": number}, timeout=2.0), 2.0, number, direct=True
+                )
+                if isinstance(result, BaseException):
+                    problems.append(f"M3: when all was healed, {name}.echo called by {node.id} gave {result!r}")
+            number = self.number()
+            await node.emit("thing.some", {"number": number})
+            await asyncio.sleep(1.0)
+            wanted = sorted([f"{name} on_thing" for name in offered])
+            heard = [one for one in self.checkers.events.listeners(number) if one.endswith("on_thing")]
+            if wanted != heard:
+                problems.append(f"E1: when all was healed, an event of {node.id} was heard by {heard}, not {wanted}")
+
+    def _ask_much(self) -> None:
+        """Of everybody, at once."""
+        for node in self.sim.living:
+            for kind in self._kinds:
+                self._asked.append(node.spawn(self._one(kind, node), kind.__name__))
 
     async def _rest(self) -> None:
         """C6: when nothing is asked any more, nothing is kept."""
