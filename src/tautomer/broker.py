@@ -110,7 +110,7 @@ class Broker:
         self._ended = False
         self._scope = TaskScope("broker")
         self._stalls = StallWatch(host, settings.stall_warning)
-        self._changed: set[asyncio.Event] = set()
+        self._changed: dict[asyncio.Event, None] = {}  # In order; a set would wake them in that of their addresses.
         self.middlewares = resolve(middlewares if middlewares else settings.middlewares)
         self._ring = (*built_in(settings.request_timeout), *self.middlewares)
         node = Node(
@@ -372,7 +372,7 @@ class Broker:
         wanted = [_alternatives(one) for one in dependency_list(names)]
         known = self.registry.has_service
         changed = asyncio.Event()
-        self._changed.add(changed)
+        self._changed[changed] = None
         try:
             async with asyncio.timeout(timeout or None):
                 while not all(any(map(known, names)) for names in wanted):
@@ -384,7 +384,7 @@ class Broker:
                 f"services not found within {timeout:g} s: {missing}", 500, "WAITFOR_SERVICES", self._statuses(wanted)
             ) from error
         finally:
-            self._changed.discard(changed)
+            self._changed.pop(changed, None)
         return self._statuses(wanted)
 
     def _statuses(self, wanted: list[list[str]]) -> dict[str, Any]:

@@ -368,8 +368,10 @@ class Presence:
             cpu = self._host.cpu_percent()
             if cpu != node.cpu:
                 node.cpu, node.cpu_seq = cpu, node.cpu_seq + 1
+            # With what tells whether an INFO was missed: whoever knows another `seq` or instance asks (protocol
+            # section 4.2). Without it a lost INFO would be missed until the next change (promise M3).
             for version in self.speaking():
-                self._sender.send("HEARTBEAT", Heartbeat(cpu=cpu), None, version)
+                self._sender.send("HEARTBEAT", Heartbeat(cpu, node.seq, node.instance_id), None, version)
 
     async def _probe(self, node_id: str, version: str) -> None:
         try:

@@ -9,7 +9,15 @@ import pytest
 
 from .source import ROOT
 
-SCRIPTS = ["scripts/bench", "scripts/check", "scripts/demo", "scripts/install", "scripts/test", ".ci/run"]
+SCRIPTS = [
+    "scripts/bench",
+    "scripts/check",
+    "scripts/demo",
+    "scripts/install",
+    "scripts/sim",
+    "scripts/test",
+    ".ci/run",
+]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -495,6 +495,17 @@ async def test_it_says_that_it_lives(mesh: Mesh, peer: Foreign) -> None:
     await until(lambda: len(peer.packets("HEARTBEAT", ver="5", cpu=42)) >= 3)
 
 
+async def test_a_heartbeat_tells_by_what_a_missed_info_is_noticed(mesh: Mesh) -> None:
+    """Else a lost INFO would be missed until the next change (promise M3)."""
+    foreign = await mesh.foreign()
+    broker = await mesh.node("a", heartbeat_interval=0.01)
+
+    beat = await foreign.hears("HEARTBEAT", sender="a")
+    info = await foreign.hears("INFO", sender="a")
+
+    assert (info["instanceID"], broker.registry.local_node.seq) == (beat["instanceID"], beat["seq"])
+
+
 async def test_a_change_of_services_is_told_with_a_higher_seq_and_many_at_once(node: Broker, peer: Foreign) -> None:
     peer.introduce()
     assert await peer.finds_well("a")

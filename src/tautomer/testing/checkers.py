@@ -1,0 +1,306 @@
+"""Checkers: what was promised, held against what happens in a simulation.
+
+Each sees facts as they come and keeps a list of what is wrong. C1, M3 and so on are the names of the promises in
+the reliability reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from tautomer.context import Context
+from tautomer.errors import (
+    BrokerDisconnectedError,
+    MoleculerError,
+    QueueIsFullError,
+    ServiceNotAvailableError,
+    ServiceNotFoundError,
+)
+from tautomer.testing.nodes import SimNode
+from tautomer.testing.simulation import Simulation
+
+__all__ = ["KNOWN_GAPS", "Call", "Calls", "Checkers", "Deaths", "Events", "Runs", "tables_left"]
+
+GRACE: Final = 0.1
+"""Seconds that a call may end after its deadline (C1)."""
+
+SURELY_NOT_RUN: Final = (
+    ServiceNotAvailableError,
+    ServiceNotFoundError,
+    QueueIsFullError,
+    BrokerDisconnectedError,
+)
+
+KNOWN_GAPS: Final[Mapping[str, str]] = {
+    "doubled requests": "a request that the network delivers twice runs twice (C2)",
+    "doubled events": "an event that the network delivers twice is heard twice (E1)",
+    "late undelivered": "word that nobody listens counts only while the call that asked still waits (M1)",
+}
+"""What the kernel does not keep yet. A checker says nothing of these unless it is told to be strict in them."""
+
+SIGNS_OF_LIFE: Final = ("INFO", "HEARTBEAT", "DISCOVER")
+
+
+class _Envelope(msgspec.Struct):
+    """What a checker reads of a packet."""
+
+    id: str | None = None
+    success: bool | None = None
+    ver: str = ""
+
+
+_envelope = msgspec.json.Decoder(_Envelope).decode
+
+
+def allowed_until(sim: Simulation, node_id: str, at: float, grace: float) -> float:
+    """`at` and the grace, and longer if the node stands still at that time."""
+    limit = at + grace
+    for stalled, begin, end in sim.stalls:
+        if stalled == node_id and begin <= limit <= end + grace:
+            limit = end + grace
+    return limit
+
+
+@dataclass(slots=True)
+class Call:
+    """One call of the workload.
+
+    Attributes:
+        number: Goes with it in its params.
+        deadline: On the virtual clock, or None.
+        direct: Whether the handler that it asks for is all that runs for it.
+        abandoned: Its node was crashed, or its caller went away.
+    """
+
+    number: int
+    node_id: str
+    deadline: float | None
+    direct: bool
+    ended: float | None = None
+    error: BaseException | None = None
+    abandoned: bool = False
+
+
+class Calls:
+    """C1: every call ends once, by its deadline. C3: what "was surely not run" did not run."""
+
+    def __init__(self, sim: Simulation) -> None:
+        self._sim = sim
+        self.all: dict[int, Call] = {}
+        self.problems: list[str] = []
+
+    def begin(self, number: int, node_id: str, timeout: float | None, direct: bool) -> Call:
+        deadline = None if timeout is None else self._sim.now + timeout
+        call = self.all[number] = Call(number, node_id, deadline, direct)
+        return call
+
+    def end(self, call: Call, error: BaseException | None) -> None:
+        now = self._sim.now
+        if call.ended is not None:
+            self.problems.append(f"C1: call {call.number} ended twice")
+        call.ended, call.error = now, error
+        if error is not None and not isinstance(error, MoleculerError):
+            self.problems.append(f"C3: call {call.number} of {call.node_id} ended with {error!r}")
+        if call.deadline is not None:
+            limit = allowed_until(self._sim, call.node_id, call.deadline, GRACE)
+            if now > limit:
+                self.problems.append(
+                    f"C1: call {call.number} of {call.node_id} ended {now - call.deadline:.3f} s after its deadline"
+                )
+
+    def finish(self, runs: Runs) -> None:
+        for call in self.all.values():
+            if call.ended is None and not call.abandoned:
+                self.problems.append(f"C1: call {call.number} of {call.node_id} never ended")
+            if call.direct and isinstance(call.error, SURELY_NOT_RUN) and call.number in runs.numbers:
+                self.problems.append(
+                    f"C3: call {call.number} of {call.node_id} ended with {call.error!r}, and it did run"
+                )
+
+
+class Runs:
+    """C2: one attempt runs at most once. C4: no handler goes on past its deadline; a cancelled one has no result.
+
+    Attributes:
+        numbers: Of the calls for which a handler ran.
+        doubled: Ids of packets that the network delivered twice. They count only if it is strict.
+    """
+
+    def __init__(self, sim: Simulation, strict: bool) -> None:
+        self._sim = sim
+        self._strict = strict
+        self._ids: dict[str, int] = {}
+        self._cancelled: dict[str, None] = {}
+        self.numbers: dict[int, int] = {}
+        self.doubled: dict[str, None] = {}
+        self.count = 0
+        self.problems: list[str] = []
+        sim.network.on_send.append(self._sent)
+        sim.network.on_double.append(self._on_double)
+
+    def begin(self, ctx: Context[Any], number: int) -> None:
+        self.count += 1
+        self.numbers[number] = self.numbers.get(number, 0) + 1
+        self._ids[ctx.id] = times = self._ids.get(ctx.id, 0) + 1
+        if times > 1 and (self._strict or ctx.id not in self.doubled):
+            self.problems.append(f"C2: request {ctx.id} (call {number}) ran {times} times at {ctx.broker.id}")
+
+    def end(self, ctx: Context[Any], cancelled: bool) -> None:
+        if cancelled and ctx.node_id is not None:
+            self._cancelled[ctx.id] = None
+        if ctx.deadline is not None:
+            now, node_id = self._sim.now, ctx.broker.id
+            if now > allowed_until(self._sim, node_id, ctx.deadline, GRACE):
+                self.problems.append(
+                    f"C4: {ctx.endpoint.name} at {node_id} ran on for {now - ctx.deadline:.3f} s after its deadline"
+                )
+
+    def _sent(self, sender: str, _receiver: str, topic: str, data: bytes) -> None:
+        if self._cancelled and ".RES." in topic:
+            packet = _envelope(data)
+            if packet.success and packet.id in self._cancelled and packet.id not in self.doubled:
+                self.problems.append(f"C4: request {packet.id} was cancelled at {sender}, and gave a result")
+
+    def _on_double(self, _sender: str, _receiver: str, topic: str, data: bytes) -> None:
+        if ".REQ." in topic and (request_id := _envelope(data).id) is not None:
+            self.doubled[request_id] = None
+
+
+class Events:
+    """E1: an emitted event reaches one member of a group at most, a broadcast each node at most once."""
+
+    def __init__(self, sim: Simulation, strict: bool) -> None:
+        self._strict = strict
+        self._heard: dict[tuple[object, ...], int] = {}
+        self.doubled: dict[str, None] = {}
+        self.count = 0
+        self.problems: list[str] = []
+        sim.network.on_double.append(self._on_double)
+
+    def listeners(self, number: int) -> list[str]:
+        """Who heard the event of this number, as often as they did."""
+        return sorted(str(key[1]) for key, times in self._heard.items() if key[0] == number for _ in range(times))
+
+    def heard(self, ctx: Context[Any], listener: str) -> None:
+        self.count += 1
+        broadcast = ctx.event_type != "emit"
+        key = (ctx.params["number"], listener, ctx.broker.id if broadcast else None)
+        self._heard[key] = times = self._heard.get(key, 0) + 1
+        if times > 1 and (self._strict or ctx.id not in self.doubled):
+            self.problems.append(
+                f"E1: {ctx.event_type} {ctx.params['number']} reached '{listener}' {times} times, last at {ctx.broker.id}"
+            )
+
+    def _on_double(self, _sender: str, _receiver: str, topic: str, data: bytes) -> None:
+        if ".EVENT." in topic and (event_id := _envelope(data).id) is not None:
+            self.doubled[event_id] = None
+
+
+class Deaths:
+    """M1: a dead node is not asked for long. M2: who was heard in time is not taken for dead."""
+
+    def __init__(self, sim: Simulation, timeout: float, strict: bool) -> None:
+        self._sim = sim
+        self._timeout = timeout
+        self._strict = strict
+        self._seen: dict[tuple[str, str], float] = {}
+        self._told: dict[tuple[str, str], float] = {}
+        self.problems: list[str] = []
+        sim.network.on_send.append(self._sent)
+        sim.network.on_deliver.append(self._delivered)
+        sim.network.on_undelivered.append(self._undelivered)
+
+    def _delivered(self, sender: str, receiver: str, topic: str, data: bytes) -> None:
+        kind = topic.split(".")[1]
+        spoken = self._sim.nodes[receiver].broker.settings.protocol
+        if kind in SIGNS_OF_LIFE and spoken in ("auto", _envelope(data).ver):
+            self._seen[receiver, sender] = self._sim.now
+            self._told.pop((receiver, sender), None)
+
+    def _undelivered(self, node_id: str, topic: str) -> None:
+        _, kind, target = topic.split(".", 2)
+        if kind == "REQ":
+            self._told[node_id, target] = self._sim.now
+
+    def _sent(self, sender: str, _receiver: str, topic: str, _data: bytes) -> None:
+        _, kind, target = (*topic.split(".", 2), "")[:3]
+        if kind != "REQ" or target == sender:
+            return
+        now, pair = self._sim.now, (sender, target)
+        if pair in self._told and (self._strict or not self._sim.nodes[sender].takes_for_living(target)):
+            self.problems.append(
+                f"M1: {sender} asks {target} at {now:.3f}, of which it was told at {self._told[pair]:.3f} that nobody listens"
+            )
+        if not self._sim.nodes[target].alive:
+            # Two more sweeps where it stood still itself: it reads before it judges.
+            seen = self._seen.get(pair, 0.0)
+            if now > allowed_until(self._sim, sender, seen + self._timeout, 1.0 + 2 * GRACE):
+                limit = allowed_until(self._sim, sender, seen + self._timeout, 3.0 + 2 * GRACE)
+                if now > limit or not any(stalled == sender for stalled, _, _ in self._sim.stalls):
+                    self.problems.append(f"M1: {sender} asks {target} at {now:.3f}, last heard at {seen:.3f}, dead")
+
+    def lost(self, node_id: str, other: str) -> None:
+        """A node takes another for lost."""
+        now, pair = self._sim.now, (node_id, other)
+        silent = now - self._seen.get(pair, 0.0)
+        if pair not in self._told and silent < self._timeout:
+            self.problems.append(
+                f"M2: {node_id} takes {other} for lost at {now:.3f}, {silent:.3f} s after a sign of life"
+            )
+
+
+@dataclass(slots=True)
+class Checkers:
+    """All of them.
+
+    Attributes:
+        others: What is found at the end: views (M3), tables (C6).
+    """
+
+    calls: Calls
+    runs: Runs
+    events: Events
+    deaths: Deaths
+    others: list[str] = field(default_factory=list)
+
+    @classmethod
+    def watch(cls, sim: Simulation, heartbeat_timeout: float, strict: Collection[str]) -> Checkers:
+        """Look at this simulation from now on.
+
+        Args:
+            strict: Names of `KNOWN_GAPS` that are to be told of.
+        """
+        return cls(
+            Calls(sim),
+            Runs(sim, "doubled requests" in strict),
+            Events(sim, "doubled events" in strict),
+            Deaths(sim, heartbeat_timeout, "late undelivered" in strict),
+        )
+
+    def problems(self) -> list[str]:
+        return [*self.calls.problems, *self.runs.problems, *self.events.problems, *self.deaths.problems, *self.others]
+
+
+AT_REST: Final = ("heartbeat", "sweep")
+"""Names of the tasks of a node that runs and does nothing."""
+
+
+def tables_left(node: SimNode) -> Iterator[str]:
+    """C6: what a node that has nothing to do still holds."""
+    statistics = node.broker.statistics()
+    sizes = {
+        "running events": statistics["events"]["running"],
+        "queued events": statistics["events"]["queued"],
+        "pending calls": statistics["transit"]["pending"],
+        "requests in flight": statistics["transit"]["in_flight"],
+    }
+    for what, size in sizes.items():
+        if size:
+            yield f"C6: {size} {what} at {node.id} when all was over"
+    tasks = [task.get_name() for task in node.machine_tasks() if task.get_name() not in AT_REST]
+    if tasks:
+        yield f"C6: tasks at {node.id} when all was over: {', '.join(tasks)}"

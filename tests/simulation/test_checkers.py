@@ -1,0 +1,156 @@
+"""The checkers find what is broken: each test breaks one promise of the kernel on purpose."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tautomer import presence, serving, transit
+from tautomer.delivery import Delivery
+from tautomer.protocol.membership import Membership
+from tautomer.protocol.pending import PendingRequests
+from tautomer.registry.events import EventTable
+from tautomer.registry.registry import Registry
+from tautomer.testing.faults import Fault, crash, lose_line, lossy
+from tautomer.testing.sim import run_seed
+from tautomer.testing.workload import Profile
+
+Break = Callable[[pytest.MonkeyPatch], None]
+
+SEEDS = range(10)
+
+BUSY = Profile(
+    nodes=3,
+    seconds=12.0,
+    pause=0.03,
+    heartbeat=(1.0, 3.5),
+    tells_undelivered=False,
+    prefer_local=False,
+    protocols=("auto",),
+    busy_end=False,
+    delay=0.005,
+    faults=(),
+)
+
+
+def calls_never_time_out(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(PendingRequests, "take_overdue", lambda _self, _now: [])
+
+
+def calls_time_out_late(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(transit, "SWEEP", 0.4)
+
+
+def a_lost_node_leaves_its_calls_waiting(patch: pytest.MonkeyPatch) -> None:
+    """Such a call still ends by its deadline: what is left is that its node is asked although it is gone."""
+    patch.setattr(Registry, "forget", lambda _self, _node_id, _now: False)
+
+
+def overdue_handlers_run_on(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(serving.Serving, "_look", lambda _self: False)
+
+
+def requests_run_twice(patch: pytest.MonkeyPatch) -> None:
+    whole = serving.Serving.on_request
+
+    def twice(self: serving.Serving, packet: Any) -> None:
+        whole(self, packet)
+        whole(self, packet)
+
+    patch.setattr(serving.Serving, "on_request", twice)
+
+
+def nobody_is_ever_lost(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Membership, "expire", lambda _self, _now: ())
+    patch.setattr(presence.Presence, "lost", lambda _self, _node_id, unexpected: False)
+
+
+def everybody_is_lost_soon(patch: pytest.MonkeyPatch) -> None:
+    whole = Membership.expire
+    patch.setattr(Membership, "expire", lambda self, now: whole(self, now + self.timeout * 0.7))
+
+
+def a_changed_node_is_not_asked(patch: pytest.MonkeyPatch) -> None:
+    whole = Membership.heartbeat
+    patch.setattr(
+        Membership, "heartbeat", lambda self, node_id, version, now, *_others: whole(self, node_id, version, now)
+    )
+
+
+def each_event_is_told_to_all(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        EventTable,
+        "balanced",
+        lambda self, event, groups: [(endpoint, endpoint.group) for endpoint in self.everyone(event, groups)],
+    )
+
+
+def events_are_told_twice(patch: pytest.MonkeyPatch) -> None:
+    whole = Delivery.tell
+
+    def twice(self: Delivery, endpoint: Any, ctx: Any) -> asyncio.Task[Any] | None:
+        whole(self, endpoint, ctx)
+        return whole(self, endpoint, ctx)
+
+    patch.setattr(Delivery, "tell", twice)
+
+
+def refused_requests_run_all_the_same(patch: pytest.MonkeyPatch) -> None:
+    """As when a token that was used before is taken for that of another request."""
+    whole = transit.Transit.request
+
+    async def request(self: Any, ctx: Any, endpoint: Any) -> Any:
+        self._loop.call_later(0.002, self.undelivered, str(self._tokens_made + 1))
+        return await whole(self, ctx, endpoint)
+
+    patch.setattr(transit.Transit, "request", request)
+
+
+def a_heartbeat_loop_outlives_its_node(patch: pytest.MonkeyPatch) -> None:
+    async def close(self: Any, say_goodbye: bool) -> None:
+        return
+
+    patch.setattr(presence.Presence, "close", close)
+
+
+def calls_stay_in_the_table(patch: pytest.MonkeyPatch) -> None:
+    whole = transit.Transit._fail
+
+    def fail(self: Any, pending: Any, error: Any) -> None:
+        whole(self, pending, error)
+        self._pending.by_id[f"left {len(self._pending)}"] = pending
+
+    patch.setattr(transit.Transit, "_fail", fail)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("broken", "promise", "faults"),
+    [
+        (calls_never_time_out, "C1", ()),
+        (calls_time_out_late, "C1", ()),
+        (a_lost_node_leaves_its_calls_waiting, "M", (crash, lose_line)),
+        (overdue_handlers_run_on, "C4", ()),
+        (requests_run_twice, "C2", ()),
+        (nobody_is_ever_lost, "M1", (crash,)),
+        (everybody_is_lost_soon, "M2", (lossy,)),
+        (a_changed_node_is_not_asked, "M3", (lossy,)),
+        (each_event_is_told_to_all, "E1", ()),
+        (events_are_told_twice, "E1", ()),
+        (refused_requests_run_all_the_same, "C3", ()),
+        (a_heartbeat_loop_outlives_its_node, "task left", ()),
+        (calls_stay_in_the_table, "C6", ()),
+    ],
+)
+def test_a_broken_promise_is_found(
+    broken: Break, promise: str, faults: tuple[Fault, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken(monkeypatch)
+
+    outcomes = (run_seed(seed, profile=replace(BUSY, faults=faults)) for seed in SEEDS)
+
+    assert any(problem.startswith(promise) for outcome in outcomes for problem in outcome.problems)

@@ -1,0 +1,120 @@
+"""The workload of some seeds, with all checkers on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Collection
+
+import pytest
+
+from tautomer.testing.checkers import KNOWN_GAPS
+from tautomer.testing.sim import Outcome, main, run_seed
+
+REGRESSIONS = (
+    1,  # An INFO was lost, and heartbeats did not tell that one was missing (M3).
+)
+"""Seeds that found something once, each with what it was."""
+
+FRESH = range(1_000, 1_040)
+
+GAP_SEEDS = (0, 3, 9, 12, 15, 33, 39, 47)
+"""Among them are some that show each known gap."""
+
+
+def broken(seed: int, trace: Callable[[str], None] | None = None, strict: Collection[str] = ()) -> Outcome:
+    """Stands for the run of a seed that fails."""
+    return Outcome(seed, "hash", ("M9: it is broken",), {"calls": 1})
+
+
+@pytest.mark.parametrize("seed", [*REGRESSIONS, *FRESH])
+def test_the_promises_are_kept(seed: int) -> None:
+    outcome = run_seed(seed)
+
+    assert () == outcome.problems
+
+
+def test_the_workload_works() -> None:
+    """Most calls are answered, and events are heard: checkers that see nothing find nothing."""
+    counts = [run_seed(seed).counts for seed in (2, 3, 4)]
+
+    assert all(count["calls"] > 50 and count["runs"] > 50 and count["events"] > 50 for count in counts), counts
+
+
+@pytest.mark.parametrize(
+    "gap",
+    [
+        pytest.param(gap, marks=pytest.mark.xfail(strict=True, raises=AssertionError, reason=reason))
+        for gap, reason in KNOWN_GAPS.items()
+    ],
+)
+def test_what_is_known_to_be_missing(gap: str) -> None:
+    assert [] == [problem for seed in GAP_SEEDS for problem in run_seed(seed, strict=[gap]).problems]
+
+
+def test_a_seed_gives_the_same_run_again() -> None:
+    assert run_seed(7) == run_seed(7)
+
+
+def test_two_seeds_give_two_runs() -> None:
+    assert run_seed(7).hash != run_seed(8).hash
+
+
+@pytest.mark.slow
+def test_a_run_does_not_depend_on_how_texts_are_hashed() -> None:
+    """Nor on addresses: it is another process each time. Finds whoever iterates over a set."""
+    code = "from tautomer.testing.sim import run_seed; print([run_seed(seed).hash for seed in range(40, 46)])"
+    printed = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for hash_seed in ("0", "1", "4711")
+    ]
+
+    assert [printed[0]] * 3 == printed
+
+
+def test_a_trace_does_not_change_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+    lines: list[str] = []
+
+    assert run_seed(5) == run_seed(5, lines.append)
+    assert any("MOL.REQ." in line for line in lines)
+
+
+def test_the_command_replays_a_seed(capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["--seed", "5", "--trace"])
+
+    printed = capsys.readouterr().out
+    assert 0 == code
+    assert "node n0 starts" in printed
+    assert f"trace {run_seed(5).hash}" in printed
+
+
+def test_the_command_ends_with_1_when_a_seed_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["--seed", "4711"], run=broken)
+
+    assert 1 == code
+    assert "M9: it is broken" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_many_seeds_are_run_in_processes(capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["--start", "2", "--seeds", "3", "--jobs", "1"])
+
+    assert 0 == code
+    assert "sim: 3 of 3 seeds, 0 failed" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_failed_seed_is_told_with_the_command_that_replays_it(capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["--start", "4711", "--seeds", "1"], run=broken)
+
+    printed = capsys.readouterr()
+    assert 1 == code
+    assert "python -m tautomer.testing.sim --seed 4711 --trace" in printed.out
+    assert "failed seeds: 4711" in printed.err
