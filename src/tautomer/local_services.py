@@ -164,8 +164,9 @@ class LocalServices:
         log.info("service stopped", extra={"service": service.full_name})
 
     def forget(self, service: Service) -> None:
-        """It is no longer one of this node's."""
-        self.all.remove(service)
+        """It is no longer one of this node's. Twice is harmless: two may have stopped it at once."""
+        if service in self.all:
+            self.all.remove(service)
         for unborn in self._unborn.pop(id(service), ()):
             if isinstance(unborn, Coroutine):
                 unborn.close()
