@@ -10,7 +10,6 @@ from .source import PACKAGE, ROOT, tree
 WITHOUT_SUITE = {
     "Link": "the kernel's own side of a transporter; there is one implementation",
     "Serializer": "one implementation so far, with its own tests",
-    "Strategy": "one implementation so far, with its own tests",
     "Validator": "one implementation so far, with its own tests",
 }
 
