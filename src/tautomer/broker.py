@@ -36,14 +36,14 @@ from tautomer.protocol.topics import is_topic_part
 from tautomer.publishing import Publishing
 from tautomer.registry.endpoints import Endpoint
 from tautomer.registry.nodes import Node
-from tautomer.registry.registry import Bounds, Registry, full_service_name
+from tautomer.registry.registry import Bounds, Registry
 from tautomer.serializers import resolve as resolve_serializer
-from tautomer.service import Service, dependency_list
+from tautomer.service import Service
 from tautomer.settings import Settings
 from tautomer.stalls import StallWatch
 from tautomer.transit import Transit
 from tautomer.transporters import resolve as resolve_transporter
-from tautomer.validation.javascript import to_text
+from tautomer.waiting import Waiting
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,7 +110,6 @@ class Broker:
         self._ended = False
         self._scope = TaskScope("broker")
         self._stalls = StallWatch(host, settings.stall_warning)
-        self._changed: dict[asyncio.Event, None] = {}  # In order; a set would wake them in that of their addresses.
         self.middlewares = resolve(middlewares if middlewares else settings.middlewares)
         self._ring = (*built_in(settings.request_timeout), *self.middlewares)
         node = Node(
@@ -127,7 +126,7 @@ class Broker:
         transporter = resolve_transporter(settings.transporter, host)
         self.registry = Registry(
             node,
-            Strategies(host.random, reg.strategy, reg.strategy_options, to_text),
+            Strategies(host.random, reg.strategy, reg.strategy_options, _shard_text),
             reg.prefer_local,
             self._remote_handler,
             Bounds(reg.services_max, reg.actions_max, reg.mesh_actions_max),
@@ -135,7 +134,8 @@ class Broker:
         )
         self._actions = self.registry.actions
         self._calling = Calling(self, self.registry, self.middlewares, settings.max_call_level)
-        self._publishing = Publishing(self, self.registry.events, self.middlewares, self._wake_waiters)
+        self._waiting = Waiting(self.registry)
+        self._publishing = Publishing(self, self.registry.events, self.middlewares, self._waiting.wake)
         # The parts' own functions: what is called for each call and event has no layer of ours above it.
         self.call_nested = self._calling.nested
         # Whether every call must go through those: then nobody may take an endpoint and run it himself.
@@ -367,40 +367,13 @@ class Broker:
         Raises:
             MoleculerServerError: Not all came in time, type ``WAITFOR_SERVICES``; its data is of that shape.
         """
-        if timeout is None:
-            timeout = self.settings.dependency_timeout
-        wanted = [_alternatives(one) for one in dependency_list(names)]
-        known = self.registry.has_service
-        changed = asyncio.Event()
-        self._changed[changed] = None
-        try:
-            async with asyncio.timeout(timeout or None):
-                while not all(any(map(known, names)) for names in wanted):
-                    changed.clear()
-                    await changed.wait()
-        except TimeoutError as error:
-            missing = ", ".join(" or ".join(names) for names in wanted if not any(map(known, names)))
-            raise MoleculerServerError(
-                f"services not found within {timeout:g} s: {missing}", 500, "WAITFOR_SERVICES", self._statuses(wanted)
-            ) from error
-        finally:
-            self._changed.pop(changed, None)
-        return self._statuses(wanted)
-
-    def _statuses(self, wanted: list[list[str]]) -> dict[str, Any]:
-        names = list(dict.fromkeys(name for names in wanted for name in names))
-        statuses = [{"name": name, "available": self.registry.has_service(name)} for name in names]
-        return {"services": names, "statuses": statuses}
+        return await self._waiting.until(names, self.settings.dependency_timeout if timeout is None else timeout)
 
     def services_changed(self) -> None:
         """This node's services changed: its listeners are told now, the other nodes in a moment."""
         self.broadcast_local("$services.changed", {"localService": True})
         if self.transit is not None and self.started:
             self.transit.presence.services_changed()
-
-    def _wake_waiters(self) -> None:
-        for changed in self._changed:
-            changed.set()
 
     # --- life ---
 
@@ -587,6 +560,13 @@ def _node_id(host: Host) -> str:
     return name if number == 1 else f"{name}-{number}"
 
 
+def _shard_text(key: object) -> str:
+    """A shard key that is no text, as Node reads it."""
+    from tautomer.validation.javascript import to_text
+
+    return to_text(key)
+
+
 def _balances(transporter: Transporter | None) -> bool:
     """Whether the message broker can choose; if not, we do after all, as Node does."""
     if transporter is None:
@@ -603,15 +583,6 @@ def _configure_logs(settings: Settings) -> None:
         logs.configure(settings.log_level or "INFO", settings.log_format)
     except ValueError as error:
         raise BrokerOptionsError(str(error)) from error
-
-
-def _alternatives(wanted: str | Mapping[str, Any]) -> list[str]:
-    """The full names of which any will do."""
-    if isinstance(wanted, str):
-        return [wanted]
-    version = wanted.get("version")
-    versions = version if isinstance(version, list | tuple) else [version]
-    return [full_service_name(wanted["name"], one) for one in versions]
 
 
 ServiceBroker = Broker

@@ -85,7 +85,8 @@ def action(
         visibility: ``published`` (if not given), ``public``, ``protected`` or ``private``.
         timeout: Seconds the handler may take.
         rest: How a gateway reaches it: ``"GET /:id"``, or a dict, or several in a list.
-        extra: Anything else travels to the other nodes with the action, as in Node.
+        extra: Anything else travels to the other nodes with the action, as in Node. ``strategy="Shard"`` and
+            ``strategy_options={"shard_key": "user.id"}`` choose among the nodes that offer it (`tautomer.balancing`).
 
     Raises:
         ServiceSchemaError: The visibility is not one of the four, or the timeout not a number of seconds.
@@ -129,7 +130,8 @@ def event(
         name: The same, by keyword.
         group: Of each group, one member hears an emitted event. The service's name if not given.
         params: Schema of the payload.
-        extra: Anything else travels to the other nodes with the subscription.
+        extra: Anything else travels to the other nodes with the subscription; ``strategy`` and ``strategy_options``
+            as for an action.
 
     Raises:
         ServiceSchemaError: The name is no text.

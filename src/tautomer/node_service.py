@@ -6,7 +6,6 @@ import os
 import platform
 import sys
 from collections.abc import Iterable, Mapping
-from email.utils import formatdate
 from typing import Any
 
 from tautomer.context import Context
@@ -135,7 +134,7 @@ class NodeService(Service):
             },
             "client": dict(self.broker.registry.local_node.client),
             "net": {"ip": [*host.ip_list]},
-            "time": {"now": wall_ms, "iso": _iso(wall_ms), "utc": formatdate(wall_ms / 1000, usegmt=True)},
+            "time": {"now": wall_ms, "iso": _iso(wall_ms), "utc": _utc(wall_ms)},
         }
 
     @action(cache=False, tracing=False, params={})
@@ -253,6 +252,12 @@ def _process_memory() -> dict[str, Any]:
         return {"rss": None}
     unit = 1 if sys.platform == "darwin" else 1024
     return {"rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
+
+
+def _utc(wall_ms: int) -> str:
+    from email.utils import formatdate
+
+    return formatdate(wall_ms / 1000, usegmt=True)
 
 
 def _iso(wall_ms: int) -> str:

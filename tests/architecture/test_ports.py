@@ -14,7 +14,6 @@ WITHOUT_SUITE = {
     "Link": "the kernel's own side of a transporter; there is one implementation",
     "NodeView": "the kernel's own side of a Discovery; there is one implementation",
     "Serializer": "one implementation so far, with its own tests",
-    "Strategy": "one implementation so far, with its own tests",
     "Validator": "one implementation so far, with its own tests",
 }
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from .failures import EXPECTED, GENERIC
-from .mesh import SHORT, Mesh, Pair
+from .mesh import SHORT, Mesh, Pair, sees
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
@@ -98,3 +98,29 @@ async def test_protected_and_private_actions_cannot_be_called_from_another_node(
         assert answer.error is not None
         assert "ServiceNotFoundError" == answer.error["name"]
     assert ["guarded", "own"] == (await pair.caller.call(f"{pair.callee.id}.within")).value
+
+
+async def test_a_call_that_finds_nobody_fails_alike_on_both_sides(couple: Mesh, line: str) -> None:
+    """To a named node or to any, of an action that was never there, is elsewhere, or is gone."""
+    python, node = couple["py"], couple[SHORT[line]]
+    await python.offer("gone")
+    await sees(node, "gone.double", python.id)
+    await python.withdraw("gone")
+    await sees(node, "gone.double")
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("never.there", {}),
+        ("never.there", {"node_id": "nobody"}),
+        ("$node.list", {"node_id": "nobody"}),
+        (f"{python.id}.echo", {"node_id": node.id}),
+        (f"{node.id}.echo", {"node_id": python.id}),
+        (f"{python.id}.guarded", {"node_id": node.id}),
+        ("gone.double", {}),
+        ("gone.double", {"node_id": python.id}),
+    ]
+    keys = ("name", "code", "type", "retryable", "data")
+
+    for action, options in calls:
+        ours, nodes = [(await peer.call(action, **options)).error for peer in (python, node)]
+        assert ours is not None
+        assert nodes is not None
+        assert {key: nodes[key] for key in keys} == {key: ours[key] for key in keys}, (action, options)

@@ -15,6 +15,7 @@ from tautomer.settings import RegistrySettings
 from tautomer.transporters.memory import MemoryTransporter
 from tests.cluster import Cluster
 from tests.kernel.mesh import Foreign, Mesh, dropped, service_info, until
+from tests.servers import NatsServer
 
 
 class Where(Service):
@@ -335,3 +336,25 @@ async def test_settings_of_the_balancer_do_not_matter(cluster: Cluster) -> None:
     a = await cluster.node("a", Where, disable_balancer=True, registry=RegistrySettings(strategy="Random"))
 
     assert "a" == await a.call("where.am_i")
+
+
+@pytest.mark.slow
+@pytest.mark.server
+async def test_what_was_offered_and_withdrawn_while_the_line_was_away_is_made_good() -> None:
+    with NatsServer() as server:
+        nodes = [Broker(name, Settings(transporter=server.url, disable_balancer=True)) for name in ("a", "b")]
+        a, b = nodes
+        await b.register(Where())
+        async with a, b:
+            await a.wait_for_services("where", 5)
+            assert "b" == await a.call("where.am_i")
+            server.stop()
+            await until(lambda: not a.connected and not b.connected)
+            await a.register(Where())
+            await b.destroy_service("where")
+            server.start()
+            await until(lambda: a.connected and b.connected, 10)
+            await until(lambda: 1 == _offering(b, "where") and "a" in b.registry.actions["where.am_i"]._all, 10)
+
+            assert {"a"} == {await b.call("where.am_i", timeout=5.0) for _ in range(4)}
+            assert {"a"} == {await a.call("where.am_i", timeout=5.0) for _ in range(4)}

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from tautomer import Context, Service, event
 from tautomer.settings import RegistrySettings
 from tests.kernel.mesh import Foreign, Mesh, dropped, service_info, until
 
@@ -75,3 +76,32 @@ async def test_all_nodes_together_are_bounded_in_what_they_offer(
     await until(lambda: not node.registry.has_service("s0"))
     peer.say_bytes("INFO", told(500))
     await until(lambda: node.registry.has_service("s500"))
+
+
+async def test_an_info_that_changes_nothing_is_told_to_nobody_and_keeps_every_endpoint(
+    mesh: Mesh, peer: Foreign
+) -> None:
+    told: list[str] = []
+
+    class Watcher(Service):
+        name = "watcher"
+
+        @event("$**")
+        def on_any(self, ctx: Context) -> None:
+            told.append(str(ctx.event_name))
+
+    node = await mesh.node("a", Watcher)
+    peer.introduce(service_info("far", "do"))
+    await node.wait_for_services("far", 5)
+    before = node.registry.actions["far.do"].only
+    told.clear()
+
+    peer.introduce(service_info("far", "do"), seq=2)
+    assert await peer.finds_well("a")
+    assert ["$node.updated"] == told
+    assert before is node.registry.actions["far.do"].only
+
+    peer.introduce(service_info("far", "do", "more"), seq=3)
+    assert await peer.finds_well("a")
+    assert ["$node.updated", "$node.updated", "$services.changed"] == told
+    assert before is node.registry.actions["far.do"].only

@@ -119,7 +119,7 @@ class Strategies:
             try:
                 return self._specified(
                     strategy if isinstance(strategy, str) and strategy else None,
-                    options if isinstance(options, Mapping) else None,
+                    _of_others(options) if isinstance(options, Mapping) else None,
                 )()
             except BrokerOptionsError:
                 pass
@@ -152,6 +152,11 @@ def _known(strategy: str) -> str:
             f"registry.strategy '{strategy}' is not known{hint}", {"strategy": strategy, "known": list(OPTIONS)}
         )
     return found
+
+
+def _of_others(options: Mapping[str, Any]) -> dict[str, Any]:
+    """How often this node pings is its own affair: nobody else is to make it send a flood."""
+    return {name: value for name, value in options.items() if name not in ("pingInterval", "collectCount")}
 
 
 def _said(
