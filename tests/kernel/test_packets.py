@@ -79,6 +79,17 @@ async def test_what_cannot_be_read_is_dropped(node: Broker, peer: Foreign, comma
     assert {"undecodable": 1} == dropped(node)
 
 
+async def test_who_asks_with_params_that_are_too_deep_is_told(node: Broker, peer: Foreign) -> None:
+    params: Any = []
+    for _ in range(150):
+        params = [params]
+
+    answer = await peer.ask("a", "math.show", params)
+
+    assert (422, "nested deeper than 100 levels") == (answer["error"]["code"], answer["error"]["data"][0]["message"])
+    assert {"undecodable": 1} == dropped(node)
+
+
 @pytest.mark.parametrize("version", ["3", "6", "", None, 4, ["4"]])
 async def test_another_protocol_version_is_dropped(node: Broker, peer: Foreign, version: Any) -> None:
     peer.request("a", "math.show", ver=version)
