@@ -211,12 +211,14 @@ class Transit:
             serve(packet)
 
         self._handlers["REQ"] = on_late
-        for _ in range(LINGER_MOST):
-            before = came
-            await asyncio.sleep(delay)
-            if came == before:
-                break
-        self._handlers["REQ"] = serve
+        try:
+            for _ in range(LINGER_MOST):
+                before = came
+                await asyncio.sleep(delay)
+                if came == before:
+                    break
+        finally:
+            self._handlers["REQ"] = serve
 
     def refuse(self) -> None:
         """Run no more requests and events: requests are answered as not run, and go elsewhere."""
