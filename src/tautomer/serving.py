@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
@@ -85,10 +85,10 @@ class Serving:
     def __len__(self) -> int:
         return len(self._running)
 
-    async def finish(self, grace: float) -> int:
-        """Wait for the requests that run. Returns how many are left after `grace` seconds."""
-        if self._running:
-            await asyncio.wait(self._running.values(), timeout=grace)
+    async def finish(self, grace: float, but: Sequence[asyncio.Task[Any] | None] = ()) -> int:
+        """Wait for the requests that run, `but` these. Returns how many are left after `grace` seconds."""
+        if running := [task for task in self._running.values() if task not in but]:
+            await asyncio.wait(running, timeout=grace)
         return len(self._running)
 
     async def close(self) -> int:
