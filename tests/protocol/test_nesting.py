@@ -25,9 +25,15 @@ def depth(value: Any) -> int:
     return 1 + max(map(depth, value), default=0) if isinstance(value, list) else 0
 
 
-@given(value=json_values(), most=st.integers(0, 6))
-def test_a_value_is_deeper_where_a_plain_count_says_so(value: Any, most: int) -> None:
-    assert (depth(value) > most) == is_deeper(value, most)
+def containers(value: Any) -> int:
+    if isinstance(value, dict | list):
+        return 1 + sum(map(containers, value.values() if isinstance(value, dict) else value))
+    return 0
+
+
+@given(value=json_values(), most=st.integers(0, 6), too_many=st.integers(0, 3))
+def test_a_value_is_deeper_where_a_plain_count_says_so(value: Any, most: int, too_many: int) -> None:
+    assert (depth(value) > most) == is_deeper(value, most, containers(value) + too_many)
 
 
 def nested(levels: int, as_lists: bool = True) -> bytes:

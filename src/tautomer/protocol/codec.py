@@ -147,9 +147,9 @@ class Codec:
         finally:
             if paused:
                 gc.enable()
-        if command == "RES" and _is_too_deep(packet):
+        if command == "RES" and _is_too_deep(packet, opened):
             packet = self._decoders["RES"](data)  # The caller is to hear that of the answer; the rest is looked at.
-        if _is_too_deep(packet):
+        if _is_too_deep(packet, opened):
             request_id = packet.id if isinstance(packet, Request) else None  # Who asks is to hear it.
             detail = f"nested deeper than {DEPTH_MAX} levels"
             raise Refused("undecodable", detail, packet.sender, request_id, packet.ver)
@@ -193,7 +193,7 @@ class Codec:
                 value = _lenient(bytes(raw))
             except (ValueError, RecursionError):
                 raise SerializationError(f"An answer cannot be decoded: {error}") from error
-        if memoryview(raw).nbytes >= 2 * DEPTH_MAX and is_deeper(value, DEPTH_MAX - 1):
+        if memoryview(raw).nbytes >= 2 * DEPTH_MAX and is_deeper(value, DEPTH_MAX - 1, self._opened(bytes(raw))):
             raise SerializationError(f"An answer is nested deeper than {DEPTH_MAX} levels")
         return value
 
@@ -251,13 +251,13 @@ def _check_origin(version: object, sender: object) -> None:
         raise Refused("sender", f"sender {shown} cannot be part of a topic")
 
 
-def _is_too_deep(packet: Packet) -> bool:
+def _is_too_deep(packet: Packet, opened: int) -> bool:
     if isinstance(packet, Info):
         services = [getattr(service, field) for service in packet.services for field in service.__struct_fields__]
         values = [packet.metadata, packet.client, packet.config, *services]
     else:
         values = [getattr(packet, field) for field in packet.__struct_fields__]
-    return any(is_deeper(value, DEPTH_MAX - 1) for value in values)
+    return any(is_deeper(value, DEPTH_MAX - 1, opened) for value in values)
 
 
 def _refuse_malformed(command: str, loose: dict[str, Any], error: Exception) -> NoReturn:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 
-def is_deeper(value: object, most: int) -> bool:
+def is_deeper(value: object, most: int, containers: int) -> bool:
     """Whether lists and objects stand in each other more than `most` levels deep; ``[[1]]`` has two.
 
     It takes time by the size of the value, and no stack by its depth.
+
+    Args:
+        containers: How many lists and objects there are, or more: once so few are left that they could not go deeper,
+            nothing more is looked at.
     """
     level: list[list[object] | dict[str, object]] = [value] if type(value) is list or type(value) is dict else []
-    for _ in range(most):
-        if not level:
+    for depth in range(1, most + 1):
+        containers -= len(level)
+        if not level or depth + containers <= most:
             return False
         level = [
             part

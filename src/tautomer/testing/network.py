@@ -227,6 +227,7 @@ class SimTransporter:
     """
 
     name = "sim"
+    balances = True
     message_bytes_max: int | None = 1024 * 1024
 
     def __init__(self, network: SimNetwork, node_id: str) -> None:
@@ -275,6 +276,10 @@ class SimTransporter:
 
     async def subscribe_balanced(self, topic: str, group: str) -> None:
         self._balanced[topic, group] = None
+        await self._round_trip()
+
+    async def unsubscribe_balanced(self, topic: str, group: str) -> None:
+        self._balanced.pop((topic, group), None)
         await self._round_trip()
 
     def send(self, topic: str, data: bytes, token: str | None = None) -> None:
