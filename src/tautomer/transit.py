@@ -250,7 +250,7 @@ class Transit:
             if ctx.stream is None:
                 self._publish("REQ", packet, self._request_topic(node_id), token)
             else:
-                self.streaming.send_request(packet, ctx, token, future)
+                self.streaming.sending.request(packet, ctx, node_id, token, future)
             if deadline is not None and not self._sweep.running:
                 self._sweep.wake()
             return await future

@@ -543,6 +543,14 @@ async def test_a_node_that_stops_cuts_the_streams_that_it_sends_and_reads(cluste
     await until(lambda: feed.broke and at_rest(callee))
 
 
+async def test_a_node_that_has_stopped_sends_no_stream(apart: tuple[Broker, Feed]) -> None:
+    caller, _ = apart
+    await caller.stop()
+
+    with pytest.raises(errors.RequestRejectedError):
+        await caller.call("feed.collect", stream=Source(1))
+
+
 async def test_many_streams_at_once_do_not_mix(apart: tuple[Broker, Feed]) -> None:
     caller, feed = apart
 
