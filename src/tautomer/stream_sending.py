@@ -106,7 +106,7 @@ class StreamSending:
             await source.begin()
             outgoing = Outgoing(source.first, self._chunk)
             way.objects = outgoing.objects
-            self._send(way, way.packet(outgoing.number(), None, True, None))
+            self._send(way, outgoing, way.packet(outgoing.number(), None, True, None))
             error = await self._pump(way, source, outgoing, node_id)
         except Exception as failed:
             error = failed
@@ -136,7 +136,7 @@ class StreamSending:
             await source.begin()
             outgoing = Outgoing(source.first, self._chunk)
             way = Answering(packet, ctx, self._answer_topic(packet.sender), self._node_id, outgoing.objects)
-            self._send(way, way.packet(outgoing.number(), None, True, None))
+            self._send(way, outgoing, way.packet(outgoing.number(), None, True, None))
         except BaseException:
             await source.aclose()
             raise
@@ -163,7 +163,7 @@ class StreamSending:
         try:
             async with limit:
                 await self._pump_items(way, source, outgoing, pace, limit)
-            self._send(way, way.packet(outgoing.number(), None, False, None))
+            self._send(way, outgoing, way.packet(outgoing.number(), None, False, None))
         except asyncio.CancelledError:
             self._break(way, outgoing, StreamError("the sender of the stream was cut off", type="STREAM_CLOSED"))
             raise
@@ -191,7 +191,7 @@ class StreamSending:
         in_turn = 0
         async for item in source:
             for seq, chunk in outgoing.chunks(item):
-                self._send(way, way.packet(seq, chunk, True, None))
+                self._send(way, outgoing, way.packet(seq, chunk, True, None))
                 await self._drain()
                 if pace.sent(weight(chunk)):
                     await pace.room()
@@ -204,17 +204,20 @@ class StreamSending:
                 again = moved + self._idle / 64
                 limit.reschedule(moved + self._idle)
 
-    def _send(self, way: Way, packet: Any) -> None:
-        self._publish(way.command, packet, way.topic, way.token)
+    def _send(self, way: Way, outgoing: Outgoing, packet: Any) -> None:
+        try:
+            self._publish(way.command, packet, way.topic, way.token)
+        except BaseException:
+            outgoing.take_back()
+            raise
         way.token = None  # Whether anybody listens is asked once.
 
     def _break(self, way: Way, outgoing: Outgoing, error: BaseException) -> None:
         """End a stream with an error. Nobody can be told that this cannot be sent."""
-        seq = outgoing.number()
         stack = None if isinstance(error, MoleculerError) else stack_of(error)
         for told in error_forms(error, self._node_id, stack):
             try:
-                self._send(way, way.packet(seq, None, False, told))
+                self._send(way, outgoing, way.packet(outgoing.number(), None, False, told))
                 return
             except Exception as failed:
                 log.debug("end of a stream not sent: %s", failed)

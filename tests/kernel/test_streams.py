@@ -67,6 +67,8 @@ class Feed(Service):
     async def mixed(self, ctx: Context) -> AsyncIterator[Any]:
         for item in ctx.params["items"]:
             yield item.encode() if isinstance(item, str) and item.startswith("b") else item
+            if "larger" in ctx.params:
+                yield "x" * (900_000 + ctx.params["larger"])
 
     @action
     async def iterator(self, ctx: Context) -> AsyncIterator[int]:
