@@ -15,7 +15,7 @@ from tautomer.host import Host
 from tautomer.inbox import Inbox
 from tautomer.pacing import Pace, Pacing
 from tautomer.protocol.packets import Request
-from tautomer.protocol.streams import Outgoing, weight
+from tautomer.protocol.streams import OBJECT_MODE, Outgoing, weight
 from tautomer.protocol.topics import Topics
 from tautomer.serving import stack_of
 from tautomer.settings import TransitSettings
@@ -90,10 +90,14 @@ class StreamSending:
         stream.sent = True
         way = Asking(packet, self._request_topic(node_id), token)
         task = self._scope.spawn(self._ask(way, stream, future, node_id), f"stream to {packet.action}")
-        future.add_done_callback(partial(self._call_over, task, node_id, packet.id))
+        future.add_done_callback(partial(self._call_over, task, ctx, node_id, packet.id))
 
-    def _call_over(self, task: asyncio.Task[Any], node_id: str, request_id: str, future: asyncio.Future[Any]) -> None:
+    def _call_over(
+        self, task: asyncio.Task[Any], ctx: Context[Any], node_id: str, request_id: str, future: asyncio.Future[Any]
+    ) -> None:
         """A call is answered: its stream goes on only where the answer is a stream, too, and until that ends."""
+        if ctx._meta:
+            ctx._meta.pop(OBJECT_MODE, None)  # Node 0.14 sends back all meta that it got, our mark with it.
         inbox = self._answer_of(node_id, request_id)
         if inbox is None or future.cancelled() or future.exception() is not None:
             task.cancel()

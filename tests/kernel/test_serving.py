@@ -250,12 +250,6 @@ async def test_too_many_at_once_are_refused_as_not_run(mesh: Mesh, peer: Foreign
     await until(lambda: len(peer.packets("RES", success=True)) == 2)
 
 
-async def test_a_stream_is_refused_as_not_supported(node: Broker, peer: Foreign) -> None:
-    answer = await peer.ask("a", "work.add", stream=True, seq=0)
-
-    assert (501, "STREAM_NOT_SUPPORTED") == (answer["error"]["code"], answer["error"]["type"])
-
-
 # --- what cannot be sent ---
 
 
