@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from tautomer.context import Context
 from tautomer.definitions import ActionDef, EventDef, by_context, plain, takes_context
+from tautomer.stream import Stream
 
 
 async def handler(_ctx: Any) -> None:
@@ -179,9 +181,18 @@ async def test_what_answers_to_any_name_is_not_awaited_for_that() -> None:
     assert isinstance(await by_context(lambda _ctx: Proxy())(5), Proxy)
 
 
-async def test_an_async_generator_is_handed_on_as_it_is() -> None:
-    async def chunks(_ctx: Any) -> Any:
-        yield 1
-        yield 2
+async def test_an_async_generator_gives_a_stream_once_its_first_item_is_there() -> None:
+    """And the time of the call ends there: what the stream calls itself has time of its own."""
+    ran: list[int] = []
 
-    assert [1, 2] == [chunk async for chunk in await by_context(chunks)(5)]
+    async def chunks(_ctx: Any) -> Any:
+        for number in (1, 2):
+            ran.append(number)
+            yield number
+
+    ctx: Context[Any] = Context(None, {}, deadline=5.0)
+    stream = await by_context(chunks)(ctx)
+
+    assert isinstance(stream, Stream)
+    assert ([1], None) == (ran, ctx.deadline)
+    assert [1, 2] == [chunk async for chunk in stream]

@@ -54,6 +54,7 @@ MADE: dict[str, MoleculerError] = {
     "PayloadTooLarge": errors.PayloadTooLarge({"limit": 5}),
     "InvalidRequestBodyError": errors.InvalidRequestBodyError("no JSON", data={"at": 5}),
     "BrokerDisconnectedError": errors.BrokerDisconnectedError(),
+    "StreamError": errors.StreamError("read too slowly", type="STREAM_WINDOW"),
 }
 for _name in ("ServiceNotFound", "ServiceNotAvailable", "RequestTimeout", "RequestRejected", "RequestSkipped"):
     MADE[f"{_name}Error"] = CLASSES[f"{_name}Error"]("math.add", "node-1")

@@ -163,3 +163,12 @@ class TestImpossibleValues:
         with pytest.raises(BrokerOptionsError):
             dataclasses.replace(Settings(), protocol="6")  # type: ignore[arg-type]  # That is the point.
         assert "4" == dataclasses.replace(Settings(), protocol="4").protocol
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"stream_chunk_bytes": 0}, {"stream_idle": -1}, {"stream_window_bytes": 1_000}, {"stream_window_bytes": "4 MiB"}],
+)
+def test_a_stream_has_a_window_for_one_chunk_at_least(values: dict[str, Any]) -> None:
+    with pytest.raises(BrokerOptionsError, match=next(iter(values))):
+        TransitSettings(**values)

@@ -16,6 +16,7 @@ from tautomer.decorators import action, event
 from tautomer.middleware import Middleware
 from tautomer.service import Service
 from tautomer.settings import Settings
+from tautomer.stream import Stream
 
 if TYPE_CHECKING:
     from tautomer.runner import run
@@ -29,6 +30,7 @@ __all__ = [
     "Service",
     "ServiceBroker",
     "Settings",
+    "Stream",
     "__version__",
     "action",
     "errors",

@@ -146,7 +146,8 @@ class Calling:
         if endpoints is None:
             raise ServiceNotFoundError(action, node_id)
         if node_id is None:
-            endpoint = endpoints.next(ctx)
+            # All parts of a stream must reach the same node.
+            endpoint = endpoints.next(ctx) if ctx.stream is None else endpoints.at_one_node(ctx)
             if endpoint is None:
                 raise ServiceNotAvailableError(action)
             return endpoint

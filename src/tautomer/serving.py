@@ -181,7 +181,7 @@ class Serving:
                 if type(result) in PLAIN_TYPES or not hasattr(result, "__aiter__"):
                     self._answer(packet, ctx, result)
                     return
-                sending = await self._streaming.open_answer(packet, ctx, result)
+                sending = await self._streaming.sending.open_answer(packet, ctx, result)
             except asyncio.CancelledError:
                 overdue = ctx.deadline is not None and self._clock() >= ctx.deadline
                 kind = RequestTimeoutError if overdue else RequestRejectedError

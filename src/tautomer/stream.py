@@ -44,7 +44,10 @@ class Stream(AsyncIterator[Any]):
 
 
 class OwnStream(Stream):
-    """What an async iterator of this node gives.
+    """What an async iterable of this node gives.
+
+    Raises:
+        TypeError: It was given something else.
 
     Attributes:
         first: The first item, once `begin` was called; `EMPTY` if there was none, or it was read already.
@@ -54,10 +57,6 @@ class OwnStream(Stream):
     __slots__ = ("_begun", "_items", "first", "sent")
 
     def __init__(self, items: AsyncIterable[Any]) -> None:
-        """
-        Raises:
-            TypeError: `items` is no async iterable.
-        """
         if not hasattr(items, "__aiter__"):
             raise TypeError(f"a stream is made of an async iterable, such as an async generator, not of {items!r}")
         self._items = aiter(items)

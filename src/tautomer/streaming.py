@@ -1,52 +1,34 @@
-"""Streaming: the streams of one node with the others, both ways (protocol section 3.3)."""
+"""Streaming: the streams of one node with the others (protocol section 3.3); those on their way in are kept here."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncIterable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final
 
 from msgspec import Raw
 
-from tautomer._tasks import Sweep, TaskScope
+from tautomer._tasks import Sweep
 from tautomer.context import Context
-from tautomer.errors import (
-    MoleculerError,
-    QueueIsFullError,
-    RequestRejectedError,
-    StreamError,
-    from_wire,
-)
+from tautomer.errors import MoleculerError, QueueIsFullError, RequestRejectedError, StreamError, from_wire
 from tautomer.host import Host
 from tautomer.inbox import Inbox, Key, ReceivedStream
-from tautomer.pacing import Pace, Pacing, SendPing, key_of
+from tautomer.pacing import Pacing, SendPing, key_of
 from tautomer.protocol.codec import Codec
 from tautomer.protocol.packets import Ping, ReceivedResponse, Request
 from tautomer.protocol.pending import PendingRequests
-from tautomer.protocol.streams import OBJECT_MODE, STREAM_ERROR, Outgoing, item_of, weight
+from tautomer.protocol.streams import OBJECT_MODE, STREAM_ERROR, item_of, weight
 from tautomer.protocol.topics import Topics
-from tautomer.serving import stack_of
 from tautomer.settings import TransitSettings
-from tautomer.stream import TAKEN, OwnStream, Stream
-from tautomer.stream_packets import Answering, Asking, Way, error_forms
-
-log = logging.getLogger("tautomer.transit")
+from tautomer.stream import TAKEN, Stream
+from tautomer.stream_sending import StreamSending
 
 UNOPENED_MAX: Final = 16
 """Request streams of which packets came before the first: each may fill a window, so they are few."""
 
 ENDED_KEPT: Final = 10_000
 """Streams that are over and remembered, so that what still arrives of them is known for what it is."""
-
-ITEMS_A_TURN: Final = 16
-"""Items sent before the loop's other work gets a turn."""
-
-
-ERROR_AFTER: Final = 0.05
-"""Seconds that lie between the first packet and an error. A Node.js node that reads both in one go throws the error
-where nobody hears it, and its reader waits for ever."""
 
 
 class Streaming:
@@ -58,6 +40,9 @@ class Streaming:
         refuse: Answers a request with an error.
         ping: Sends a PING with this id to a node, in this version.
         pong: Answers a PING.
+
+    Attributes:
+        sending: Those that go out.
     """
 
     def __init__(
@@ -78,21 +63,17 @@ class Streaming:
         self._clock = host.clock
         self._node_id = node_id
         self._window = settings.stream_window_bytes
-        self._chunk = settings.stream_chunk_bytes
         self._idle = settings.stream_idle
-        self._request_topic = topics.cached("REQ")
-        self._answer_topic = topics.cached("RES")
         self._codec = codec
         self._pending = pending
-        self._publish = publish
-        self._drain = drain
         self._refuse = refuse
         self._pacing = Pacing(ping, pong, settings.stream_window_bytes)
         self.on_pong = self._pacing.on_pong
+        self.sending = StreamSending(
+            host, node_id, settings, topics, self._pacing, publish, drain, lambda *of: self._inboxes.get(("RES", *of))
+        )
         self._inboxes: dict[Key, Inbox] = {}
         self._ended: dict[Key, None] = {}
-        self._sending: dict[asyncio.Task[Any], str] = {}
-        self._scope = TaskScope("streams")
         self._sweep_every = min(1.0, max(0.01, self._idle / 10))
         self._sweep = Sweep(self._sweep_every, self._look)
         self._looked_at = 0.0
@@ -100,11 +81,11 @@ class Streaming:
     def statistics(self) -> dict[str, int]:
         """How many streams come in and go out, and the bytes that wait to be read."""
         waiting = sum(inbox.incoming.held for inbox in self._inboxes.values())
-        return {"receiving": len(self._inboxes), "sending": len(self._sending), "waiting_bytes": waiting}
+        return {"receiving": len(self._inboxes), "sending": len(self.sending), "waiting_bytes": waiting}
 
     async def close(self) -> None:
         """Cut what still runs; the other ends are told."""
-        await self._scope.close(0)
+        await self.sending.close()
         self._sweep.stop()
         for inbox in list(self._inboxes.values()):
             inbox.fail(RequestRejectedError(inbox.action, self._node_id))
@@ -114,8 +95,7 @@ class Streaming:
         """What came from there breaks, what went there ends."""
         for inbox in [inbox for inbox in self._inboxes.values() if inbox.key[1] == node_id]:
             inbox.fail(RequestRejectedError(inbox.action, node_id))
-        for task in [task for task, to in self._sending.items() if to == node_id]:
-            task.cancel()
+        self.sending.node_lost(node_id)
 
     # --- in ---
 
@@ -275,143 +255,6 @@ class Streaming:
             inbox.fail(error)
             self._check_unopened(inbox)
         return len(self._inboxes) > 0
-
-    # --- out ---
-
-    def send_request(self, packet: Request, ctx: Context[Any], token: str, future: asyncio.Future[Any]) -> None:
-        """Send a REQ and, until the call is over, what `ctx.stream` gives."""
-        stream = ctx.stream
-        if not isinstance(stream, OwnStream) or stream.sent:
-            raise StreamError("a stream is read once, so a call with it cannot be made again", type="STREAM_CLOSED")
-        stream.sent = True
-        node_id = self._pending.by_id[packet.id].node_id
-        way = Asking(packet, self._request_topic(node_id), token)
-        task = self._scope.spawn(self._ask(way, stream, future, node_id), f"stream to {packet.action}")
-        future.add_done_callback(partial(self._call_over, task, node_id, packet.id))
-
-    def _call_over(self, task: asyncio.Task[Any], node_id: str, request_id: str, future: asyncio.Future[Any]) -> None:
-        """A call is answered: its stream goes on only where the answer is a stream, too, and until that ends."""
-        inbox = self._inboxes.get(("RES", node_id, request_id))
-        if inbox is None or future.cancelled() or future.exception() is not None:
-            task.cancel()
-        else:
-            inbox.partner = task
-
-    async def _ask(self, way: Asking, source: OwnStream, future: asyncio.Future[Any], node_id: str) -> None:
-        error: Exception | None = None
-        try:
-            await source.begin()
-            outgoing = Outgoing(source.first, self._chunk)
-            way.objects = outgoing.objects
-            self._send(way, way.packet(outgoing.number(), None, True, None))
-            error = await self._pump(way, source, outgoing, node_id)
-        except Exception as failed:
-            error = failed
-        except asyncio.CancelledError:
-            if not future.done():  # Not the call has ended, but this node or the other.
-                future.set_exception(RequestRejectedError(way.action, self._node_id))
-            raise
-        finally:
-            await source.aclose()
-        if error is None:
-            return
-        if not future.done():
-            future.set_exception(error)
-        elif (inbox := self._inboxes.get(("RES", node_id, way.request_id))) is not None:
-            inbox.fail(error if isinstance(error, MoleculerError) else StreamError(f"its own stream broke: {error}"))
-
-    async def open_answer(
-        self, packet: Request, ctx: Context[Any], result: AsyncIterable[Any]
-    ) -> Coroutine[Any, Any, None]:
-        """Open the stream that is the answer to a request. What is returned sends the rest; it lets out only cancelling.
-
-        Raises:
-            Exception: What the source raised before its first item, or why the first packet cannot be sent.
-        """
-        source = result if type(result) is OwnStream else OwnStream(result)
-        try:
-            await source.begin()
-            outgoing = Outgoing(source.first, self._chunk)
-            way = Answering(packet, ctx, self._answer_topic(packet.sender), self._node_id, outgoing.objects)
-            self._send(way, way.packet(outgoing.number(), None, True, None))
-        except BaseException:
-            await source.aclose()
-            raise
-        # The call is answered; from here on the idle time holds.
-        ctx.deadline = None
-        return self._pump_answer(way, source, outgoing, packet)
-
-    async def _pump_answer(self, way: Way, source: OwnStream, outgoing: Outgoing, packet: Request) -> None:
-        try:
-            error = await self._pump(way, source, outgoing, packet.sender)
-        finally:
-            await source.aclose()
-        if error is not None and not isinstance(error, MoleculerError):
-            log.error("action failed", exc_info=error, extra={"action": packet.action, "caller": packet.sender})
-
-    async def _pump(self, way: Way, source: OwnStream, outgoing: Outgoing, to: str) -> Exception | None:
-        """Send the items and the end. Returns why it ended early, which the other end was told."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._sending[task] = to
-        pace = self._pacing.pace(way.command, to, way.request_id, way.version)
-        limit = asyncio.timeout(self._idle or None)
-        opened_at = self._clock()
-        try:
-            async with limit:
-                await self._pump_items(way, source, outgoing, pace, limit)
-            self._send(way, way.packet(outgoing.number(), None, False, None))
-        except asyncio.CancelledError:
-            self._break(way, outgoing, StreamError("the sender of the stream was cut off", type="STREAM_CLOSED"))
-            raise
-        except Exception as error:
-            if isinstance(error, TimeoutError) and limit.expired():
-                error = StreamError(f"the source of a stream gave nothing for {self._idle:g} s", type="STREAM_IDLE")
-            try:
-                await asyncio.sleep(opened_at + ERROR_AFTER - self._clock())
-            finally:
-                self._break(way, outgoing, error)
-            return error
-        finally:
-            pace.end()
-            self._sending.pop(task, None)
-        return None
-
-    async def _pump_items(
-        self, way: Way, source: OwnStream, outgoing: Outgoing, pace: Pace, limit: asyncio.Timeout
-    ) -> None:
-        now = asyncio.get_running_loop().time
-        again = now() + self._idle / 64
-        in_turn = 0
-        async for item in source:
-            for seq, chunk in outgoing.chunks(item):
-                self._send(way, way.packet(seq, chunk, True, None))
-                await self._drain()
-                if pace.sent(weight(chunk)):
-                    await pace.room()
-                in_turn += 1 if outgoing.objects or 4 * len(chunk) < self._chunk else ITEMS_A_TURN
-                if in_turn >= ITEMS_A_TURN:
-                    in_turn = 0
-                    await asyncio.sleep(0)
-            # Not for each item: setting a timer anew costs more than sending a small one.
-            if self._idle and (moved := now()) >= again:
-                again = moved + self._idle / 64
-                limit.reschedule(moved + self._idle)
-
-    def _send(self, way: Way, packet: Any) -> None:
-        self._publish(way.command, packet, way.topic, way.token)
-        way.token = None  # Whether anybody listens is asked once.
-
-    def _break(self, way: Way, outgoing: Outgoing, error: BaseException) -> None:
-        """End a stream with an error. Nobody can be told that this cannot be sent."""
-        seq = outgoing.number()
-        stack = None if isinstance(error, MoleculerError) else stack_of(error)
-        for told in error_forms(error, self._node_id, stack):
-            try:
-                self._send(way, way.packet(seq, None, False, told))
-                return
-            except Exception as failed:
-                log.debug("end of a stream not sent: %s", failed)
 
 
 def _unread(inbox: Inbox, future: asyncio.Future[Any]) -> None:

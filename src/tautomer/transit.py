@@ -362,7 +362,7 @@ class Transit:
                 topic = self._request_topic(node_id) if node_id else self._topics.balanced_request(endpoint.name)
                 self._publish("REQ", packet, topic, token)
             else:
-                self.streaming.send_request(packet, ctx, token, future)
+                self.streaming.sending.request(packet, ctx, node_id, token, future)
             if not self._sweep.running:
                 self._sweep.wake()
             return await future

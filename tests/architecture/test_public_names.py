@@ -19,6 +19,7 @@ PUBLIC = {
     "Service",
     "ServiceBroker",
     "Settings",
+    "Stream",
     "__version__",
     "action",
     "errors",
@@ -34,6 +35,7 @@ BY_MODULE = {
     "tautomer.ports": ["Serializer", "Strategy", "Transporter", "Validator"],
     "tautomer.service": ["Service"],
     "tautomer.settings": ["Settings"],
+    "tautomer.stream": ["Stream"],
 }
 """Names that documentation, ours and Pylecular's, imports from their own modules."""
 

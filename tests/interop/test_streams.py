@@ -214,17 +214,65 @@ async def test_what_is_closed_early_is_free_at_once_and_the_line_goes_on(couple:
 async def test_a_node_killed_in_the_middle_of_a_stream_ends_it_with_an_error(mesh: Mesh, line: str) -> None:
     id = SHORT[line]
     await mesh.add_node(line, services=[{"kind": "streams", "name": id}])
-    py = await mesh.add_python(services=[Streams("py")], heartbeat_interval=0.2, heartbeat_timeout=1.0)
+    py = await mesh.add_python(services=[Streams("py")])
     await mesh.meet()
     stream = await py.broker.call(f"{id}-streams.give", {"kind": "endless"})
     await anext(stream)
 
     await mesh[id].program.kill()
 
+    # A call to it: the message broker says that nobody listens, and presence knows.
+    assert (await py.call(f"{id}.echo", timeout=1.0)).error is not None
     with pytest.raises(RequestRejectedError):
-        async with asyncio.timeout(5):
-            # A call to it: the message broker says that nobody listens, and presence knows.
-            with pytest.raises(MoleculerError):
-                await py.broker.call(f"{id}.echo", timeout=1.0)
-            async for _ in stream:
-                pass
+        await asyncio.wait_for(read_all(stream), 5)
+
+
+async def test_a_node_killed_while_it_reads_fails_the_call_and_closes_the_source(mesh: Mesh, line: str) -> None:
+    id = SHORT[line]
+    await mesh.add_node(line, services=[{"kind": "streams", "name": id}], broker={"heartbeatInterval": 1})
+    py = await mesh.add_python(heartbeat_timeout=3.0, heartbeat_interval=1.0)
+    await mesh.meet()
+    sent = asyncio.Event()
+    closed = asyncio.Event()
+
+    async def endless() -> AsyncIterator[Any]:
+        try:
+            while True:
+                yield {"n": 1}
+                sent.set()
+                await asyncio.sleep(0.005)
+        finally:
+            closed.set()
+
+    calling = asyncio.ensure_future(py.broker.call(f"{id}-streams.take", stream=endless()))
+    await sent.wait()
+    await mesh[id].program.kill()
+
+    with pytest.raises(RequestRejectedError):
+        await asyncio.wait_for(calling, 10)
+    await asyncio.wait_for(closed.wait(), 5)
+
+
+async def test_a_python_node_that_stops_in_the_middle_is_an_error_at_nodes_reader(mesh: Mesh, line: str) -> None:
+    id = SHORT[line]
+    await mesh.add_node(line, services=[{"kind": "streams", "name": id}])
+    py = await mesh.add_python(services=[Streams("py")], shutdown_timeout=0.1)
+    await mesh.meet()
+    wanted = {"action": "py-streams.give", "params": {"kind": "endless"}}
+    reading = asyncio.ensure_future(mesh[id].call(f"{id}-streams.fetch", wanted))
+
+    async def flows() -> bool:
+        return bool(py.broker.statistics()["transit"]["streams"]["sending"])
+
+    await until(flows)
+    await asyncio.sleep(0.1)  # So that Node.js has begun to read.
+    await py.leave()
+
+    found = (await reading).value
+    assert found["error"] is not None
+    assert {"n": 0} == found["items"][0]
+
+
+async def read_all(stream: AsyncIterator[Any]) -> None:
+    async for _ in stream:
+        pass

@@ -159,6 +159,21 @@ async def test_params_that_nobody_gave_are_null_beside_a_stream_in_protocol_4(
     assert (None if version == "4" else {}) == first["params"]
 
 
+async def test_the_mark_of_objects_does_not_come_back_into_the_callers_meta(node: Broker, peer: Foreign) -> None:
+    """Node 0.14 answers with all the meta that it got."""
+    ctx = node.context()
+
+    async def source() -> AsyncIterator[Any]:
+        yield 1
+
+    calling = asyncio.ensure_future(ctx.call("far.run", stream=source()))
+    first = await peer.hears("REQ", seq=0)
+    peer.answer(first, meta={**first["meta"], "m": 1})
+    await calling
+
+    assert {"m": 1} == ctx.meta
+
+
 async def test_a_source_that_breaks_is_told_where_the_version_has_its_place(
     node: Broker, peer: Foreign, version: str
 ) -> None:

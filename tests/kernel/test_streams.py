@@ -67,6 +67,8 @@ class Feed(Service):
     async def mixed(self, ctx: Context) -> AsyncIterator[Any]:
         for item in ctx.params["items"]:
             yield item.encode() if isinstance(item, str) and item.startswith("b") else item
+            if "larger" in ctx.params:
+                yield "x" * (900_000 + ctx.params["larger"])
 
     @action
     async def iterator(self, ctx: Context) -> AsyncIterator[int]:
@@ -541,6 +543,14 @@ async def test_a_node_that_stops_cuts_the_streams_that_it_sends_and_reads(cluste
         await everything(stream)
     assert source.closed
     await until(lambda: feed.broke and at_rest(callee))
+
+
+async def test_a_node_that_has_stopped_sends_no_stream(apart: tuple[Broker, Feed]) -> None:
+    caller, _ = apart
+    await caller.stop()
+
+    with pytest.raises(errors.RequestRejectedError):
+        await caller.call("feed.collect", stream=Source(1))
 
 
 async def test_many_streams_at_once_do_not_mix(apart: tuple[Broker, Feed]) -> None:

@@ -217,6 +217,16 @@ def test_bytes_in_a_stream_of_objects_and_empty_bytes_are_items() -> None:
     assert [(0, b"ab"), (1, b"c"), (2, b"")] == [*outgoing.chunks(memoryview(b"abc")), *outgoing.chunks(b"")]
 
 
+def test_a_packet_that_could_not_be_sent_leaves_no_gap() -> None:
+    outgoing = Outgoing("a", 10)
+    outgoing.number()
+    next(outgoing.chunks("not sent"))
+
+    outgoing.take_back()
+
+    assert 1 == outgoing.number()
+
+
 @pytest.mark.parametrize("objects", [True, False])
 def test_a_buffer_of_node_is_bytes(objects: bool) -> None:
     assert b"ab\xff" == item_of({"type": "Buffer", "data": [97, 98, 255]}, objects)

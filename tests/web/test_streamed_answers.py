@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -116,10 +117,9 @@ async def test_what_breaks_in_the_middle_cuts_the_connection(feed: tuple[int, Fe
     reader, writer = await asyncio.open_connection("127.0.0.1", feed[0])
     writer.write(b"GET /feed/broken HTTP/1.1\r\nHost: test\r\n\r\n")
     raw = b""
-    with pytest.raises(ConnectionResetError):
+    with suppress(ConnectionResetError):  # Or an end without a last chunk, which is as good a sign.
         while data := await reader.read(1000):
             raw += data
-        raise ConnectionResetError  # An end without a last chunk is as good a sign.
 
     assert b"part" in raw
     assert not raw.endswith(b"0\r\n\r\n")

@@ -48,6 +48,10 @@ class Outgoing:
         self._next += 1
         return seq
 
+    def take_back(self) -> None:
+        """The packet of the latest number could not be sent: the next one gets it, or there would be a gap."""
+        self._next -= 1
+
     def chunks(self, item: Any) -> Iterator[tuple[int, Any]]:
         """Number and item of each packet for one item; bytes come in pieces of at most `chunk_bytes`.
 

@@ -227,8 +227,10 @@ class EndpointList:
 
         Where the message broker chooses, that is left to it.
         """
-        if isinstance(self.only, BalancedEndpoint):
-            return self.only
+        return self.only if isinstance(self.only, BalancedEndpoint) else self.at_one_node(ctx, node_ids)
+
+    def at_one_node(self, ctx: Context[Any] | None, node_ids: Container[str] = ()) -> Endpoint | None:
+        """An endpoint at a node of which we know, chosen here also where the message broker would choose."""
         local = self.local
         if local is not None and self._prefer_local and local.available and local.node_id not in node_ids:
             return local
