@@ -32,6 +32,9 @@ class Link(Protocol):
     def undelivered(self, token: str) -> None:
         """The broker says that nobody listened to the message sent with this `token`."""
 
+    def unsent(self, token: str) -> None:
+        """The line was lost before it took the message sent with this `token`: nobody got it. Told after `down`."""
+
     def up(self) -> None:
         """The connection stands again after `down`; subscriptions are already renewed."""
 

@@ -397,6 +397,15 @@ class Transit:
         if not self.presence.lost(node_id, unexpected=True) and pending is None:
             self._losses.lost(node_id, self._clock())
 
+    def unsent(self, token: str) -> None:
+        """This request never left: its call waits for the line, as those that come after it do."""
+        request_id = self._tokens.pop(token, None)
+        pending = None if request_id is None else self._pending.drop(request_id)
+        if pending is not None:
+            error = BrokerDisconnectedError()
+            error.unsent_bytes = 0  # Those bytes are gone; what waits are the params, which the caller holds anyway.
+            self._fail(pending, error)
+
     def is_back(self, node_id: str) -> bool:
         """Whether this node was heard since the line came back."""
         peer, back_at = self._peers.get(node_id), self.offline.back_at

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ numbers = st.integers(0, CALLS - 1)
 Step = tuple[str, Any]
 steps = st.lists(
     st.one_of(
-        st.tuples(st.sampled_from(["call", "answer", "refuse", "fail", "undelivered", "cancel"]), numbers),
+        st.tuples(st.sampled_from(["call", "answer", "refuse", "fail", "undelivered", "unsent", "cancel"]), numbers),
         st.tuples(st.sampled_from(["lost", "back"]), st.sampled_from(NODES)),
         st.tuples(st.just("time"), st.sampled_from([0.1, 0.3, 1.0, 5.0, 20.0])),
         st.tuples(st.sampled_from(["down", "up", "turn", "turn", "stop"]), st.none()),
@@ -88,12 +89,12 @@ class Play:
             self.not_run.add(request["id"])
         self.answered.add(request["id"])
 
-    def undelivered(self, number: int) -> None:
+    def never_arrived(self, number: int, tell: Callable[[str], None]) -> None:
         attempt = self.open_attempt(number)
         for token, request_id in list(self.transit._tokens.items()):
             if attempt is not None and request_id == attempt[1]["id"]:
                 self.not_run.add(request_id)
-                self.transit.undelivered(token)
+                tell(token)
 
     async def step(self, what: str, value: Any) -> None:
         match what:
@@ -104,7 +105,10 @@ class Play:
             case "answer" | "refuse" | "fail":
                 self.answer(value, what)
             case "undelivered":
-                self.undelivered(value)
+                self.never_arrived(value, self.transit.undelivered)
+            case "unsent":
+                if self.is_down:
+                    self.never_arrived(value, self.transit.unsent)
             case "cancel":
                 if value < len(self.tasks):
                     self.tasks[value].cancel()

@@ -156,6 +156,23 @@ async def test_a_call_that_was_given_up_is_not_sent_later(caller: Broker, peer: 
     assert 1 == len(await answer_all(peer, [patient]))
 
 
+async def test_a_request_that_the_lost_line_had_not_taken_is_sent_anew(caller: Broker, peer: Foreign) -> None:
+    task = call(caller)
+    request = await peer.hears("REQ")
+    assert caller.transit is not None
+    (token,) = caller.transit._tokens
+    peer.heard.clear()  # It only looks as if it had come.
+
+    cut(caller)
+    caller.transit.unsent(token)
+    await until(lambda: waiting(caller) == 1)
+    mend(caller)
+
+    (again,) = await answer_all(peer, [task])
+    assert request["id"] != again["id"]
+    assert request["requestID"] == again["requestID"]
+
+
 async def test_stop_ends_the_waiting(caller: Broker) -> None:
     cut(caller)
     task = call(caller)
