@@ -5,7 +5,6 @@ Nothing here is on the way of a call that goes well.
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Final
 
 from tautomer.context import Context
@@ -22,7 +21,10 @@ from tautomer.registry.registry import Registry
 from tautomer.transit import Transit
 
 PAUSE: Final = 0.1
-"""Seconds before the same nodes are asked again, after the line came back: theirs may take a moment longer."""
+"""Seconds between two looks for who else is back, after the line came back: theirs may take a moment longer."""
+
+UNHEARD: Final = 10
+"""Looks after which a node is asked again though it was not heard yet."""
 
 
 class Failover:
@@ -84,17 +86,26 @@ class Failover:
             # What stands for several nodes, as the message broker chooses, may come as often as there are nodes.
             if other is not None and tried.count(other.node_id) < len(endpoints):
                 return other
-        while self._transit.offline.returning:
-            if ctx.deadline is not None and ctx.broker.clock() + PAUSE >= ctx.deadline:
-                break
-            await asyncio.sleep(PAUSE)
+        back = await self._wait_for_return(ctx, endpoint, pinned)
+        if back is not None:
             tried.clear()
-            found = self._anew(ctx, endpoint, pinned)
-            if found is not None:
-                return found
+            return back
         if isinstance(error, RequestRejectedError) and not pinned:
             raise ServiceNotAvailableError(endpoint.name) from error
         raise error
+
+    async def _wait_for_return(self, ctx: Context[Any], endpoint: Endpoint, pinned: bool) -> Endpoint | None:
+        """Where the line came back lately: who is to be asked once it is back as well, or None."""
+        offline = self._transit.offline
+        looks = 0
+        while offline.returning and (ctx.deadline is None or ctx.broker.clock() + PAUSE < ctx.deadline):
+            if not await offline.pause(PAUSE):
+                break
+            looks += 1
+            found = self._anew(ctx, endpoint, pinned)
+            if found is not None and (found.local or looks >= UNHEARD or self._transit.is_back(found.node_id)):
+                return found
+        return None
 
     def _anew(self, ctx: Context[Any], endpoint: Endpoint, pinned: bool) -> Endpoint | None:
         """Who is to be asked now, as the registry may have changed meanwhile."""

@@ -17,6 +17,9 @@ class Offline:
 
     Nothing waits for longer than `offline_wait`, and nothing begins to wait when the line has been away for longer:
     it fails at once as not sent (reliability reference, section 4).
+
+    Attributes:
+        back_at: When the line came back, or None while it is away or was never lost.
     """
 
     def __init__(self, clock: Callable[[], float], settings: TransitSettings) -> None:
@@ -25,28 +28,29 @@ class Offline:
         self._count_max = settings.offline_max
         self._bytes_max = settings.offline_bytes_max
         self._away_since: float | None = None
-        self._back_at: float | None = None
+        self.back_at: float | None = None
+        self._pausing = 0
         # In the order in which they came; the number is the due time on the clock, then the bytes.
         self._calls: dict[asyncio.Future[None], tuple[float, int]] = {}
         self._messages: list[tuple[float, str, bytes]] = []
         self._bytes = 0
 
     def __len__(self) -> int:
-        return len(self._calls) + len(self._messages)
+        return len(self._calls) + len(self._messages) + self._pausing
 
     @property
     def returning(self) -> bool:
         """Whether the line came back so lately that the others may not have theirs yet."""
-        return self._back_at is not None and self._clock() - self._back_at < self._wait
+        return self.back_at is not None and self._clock() - self.back_at < self._wait
 
     def gone(self) -> None:
         """The line is away from now on."""
-        self._away_since, self._back_at = self._clock(), None
+        self._away_since, self.back_at = self._clock(), None
 
     def back(self, send: Send) -> None:
         """The line stands again: send the messages, wake the calls."""
         now = self._clock()
-        self._away_since, self._back_at = None, now
+        self._away_since, self.back_at = None, now
         messages, self._messages = self._messages, []
         for due, topic, data in messages:
             self._bytes -= len(data)
@@ -85,6 +89,17 @@ class Offline:
             del self._calls[call]
             self._bytes -= size
 
+    async def pause(self, seconds: float) -> bool:
+        """Wait so long for another node to come back as well. False, at once, if too much waits already."""
+        if len(self) >= self._count_max:
+            return False
+        self._pausing += 1
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self._pausing -= 1
+        return True
+
     def end_overdue(self, now: float) -> None:
         """Forget the messages, and fail the calls, that have waited for long enough."""
         while self._messages and self._messages[0][0] <= now:
@@ -95,7 +110,7 @@ class Offline:
 
     def close(self) -> None:
         """Nobody waits any more."""
-        self._away_since, self._back_at = None, None
+        self._away_since, self.back_at = None, None
         self._messages.clear()
         for call in self._calls:
             if not call.done():

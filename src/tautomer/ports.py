@@ -34,6 +34,9 @@ class Link(Protocol):
     def undelivered(self, token: str, *more: str) -> None:
         """Nobody got the message sent with this `token`, nor those of `more` to the same node: it is gone."""
 
+    def unsent(self, token: str) -> None:
+        """The line was lost before it took the message sent with this `token`: nobody got it. Told after `down`."""
+
     def up(self) -> None:
         """The connection stands again after `down`; subscriptions are already renewed."""
 

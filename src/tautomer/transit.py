@@ -539,8 +539,22 @@ class Transit:
         # Where the broker was away, the others come back one by one, as this node did (promise M2).
         if not node_id or self.offline.returning:
             return
-        if not self.presence.lost(node_id, unexpected=True):
+        if not self.presence.lost(node_id, unexpected=True) and pending is None:
             self._losses.lost(node_id, self._clock())
+
+    def unsent(self, token: str) -> None:
+        """This request never left: its call waits for the line, as those that come after it do."""
+        request_id = self._tokens.pop(token, None)
+        pending = None if request_id is None else self._pending.drop(request_id)
+        if pending is not None:
+            error = BrokerDisconnectedError()
+            error.unsent_bytes = 0  # Those bytes are gone; what waits are the params, which the caller holds anyway.
+            self._fail(pending, error)
+
+    def is_back(self, node_id: str) -> bool:
+        """Whether this node was heard since the line came back."""
+        peer, back_at = self._peers.get(node_id), self.offline.back_at
+        return peer is not None and back_at is not None and peer.seen_at >= back_at
 
     def up(self) -> None:
         self._send = self._send_out

@@ -187,7 +187,7 @@ async def test_no_call_fails_while_nodes_leave_under_load(mesh: Mesh, line: str)
     await asyncio.gather(*loads)
 
     assert [] == [answer for answer in answers if 8 != answer.value]
-    assert len(answers) > 100
+    assert len(answers) > 30
 
 
 async def test_the_mesh_heals_when_the_message_broker_comes_back(node: str, line: str) -> None:

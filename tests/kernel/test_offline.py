@@ -156,6 +156,23 @@ async def test_a_call_that_was_given_up_is_not_sent_later(caller: Broker, peer: 
     assert 1 == len(await answer_all(peer, [patient]))
 
 
+async def test_a_request_that_the_lost_line_had_not_taken_is_sent_anew(caller: Broker, peer: Foreign) -> None:
+    task = call(caller)
+    request = await peer.hears("REQ")
+    assert caller.transit is not None
+    (token,) = caller.transit._tokens
+    peer.heard.clear()  # It only looks as if it had come.
+
+    cut(caller)
+    caller.transit.unsent(token)
+    await until(lambda: waiting(caller) == 1)
+    mend(caller)
+
+    (again,) = await answer_all(peer, [task])
+    assert request["id"] != again["id"]
+    assert request["requestID"] == again["requestID"]
+
+
 async def test_stop_ends_the_waiting(caller: Broker) -> None:
     cut(caller)
     task = call(caller)
@@ -233,7 +250,7 @@ class Other(Service):
 
 
 async def test_a_node_that_is_not_back_yet_is_asked_again_and_not_taken_for_dead(
-    caller: Broker, peer: Foreign, mesh: Mesh
+    caller: Broker, peer: Foreign, mesh: Mesh, clock: Clock
 ) -> None:
     cut(caller)
     task = call(caller)
@@ -241,11 +258,32 @@ async def test_a_node_that_is_not_back_yet_is_asked_again_and_not_taken_for_dead
     await peer.close()
 
     mend(caller)
+    clock.now += 0.1
     await asyncio.sleep(0.15)
     back = await mesh.foreign("f")
+    back.introduce(service_info("far", "do"))
 
     assert 1 == len(await answer_all(back, [task]))
     assert caller.registry.nodes["f"].available
+
+
+async def test_no_more_calls_wait_for_a_nodes_return_than_for_the_lines(
+    caller: Broker, peer: Foreign, clock: Clock
+) -> None:
+    cut(caller)
+    mend(caller)
+    clock.now += 0.1
+    await peer.close()
+
+    tasks = [call(caller) for _ in range(5)]
+    await asyncio.sleep(0.05)
+
+    assert 3 == waiting(caller)
+    refused = [task.exception() for task in tasks if task.done()]
+    assert [errors.ServiceNotAvailableError] * 2 == [type(error) for error in refused]
+    clock.now += 5.0
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert 0 == waiting(caller)
 
 
 async def test_a_node_that_does_not_come_back_is_not_waited_for_longer_than_that(

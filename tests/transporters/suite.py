@@ -42,6 +42,8 @@ class RecordingLink:
     def undelivered(self, token: str) -> None:
         self.tokens.append(token)
 
+    def unsent(self, token: str) -> None: ...
+
     def up(self) -> None:
         self.states.append("up")
 

@@ -23,7 +23,7 @@ class RecordingLink:
 
     Attributes:
         messages: (topic, data), oldest first.
-        states: ``"up"`` and ``"down: reason"``, oldest first.
+        states: ``"up"``, ``"down: reason"`` and ``"unsent: token"``, oldest first.
         tokens: Of what nobody listened to.
         on_message: Called for each message, may raise.
     """
@@ -44,6 +44,9 @@ class RecordingLink:
 
     def undelivered(self, token: str) -> None:
         self.tokens.append(token)
+
+    def unsent(self, token: str) -> None:
+        self.states.append(f"unsent: {token}")
 
     def up(self) -> None:
         self.states.append("up")

@@ -119,6 +119,24 @@ async def test_a_frozen_server_is_noticed_by_pings(line: Line, server: NatsServe
     assert [("a", b"x")] == link.messages
 
 
+async def test_what_a_lost_line_had_not_taken_is_told_by_its_token(line: Line, server: NatsServer) -> None:
+    transporter, link = await line.connect(server.url, "a", ping_interval=0.05, connect_timeout=0.2)
+
+    server.freeze()
+    for number in range(400):  # More than the socket takes.
+        transporter.send("b", b"x" * 100_000, f"t-{number}")
+        await asyncio.sleep(0)
+    await until(lambda: bool(link.states))
+    server.thaw()
+    await until(lambda: "up" in link.states)
+
+    assert link.states[0].startswith("down: ")
+    unsent = [state for state in link.states if state.startswith("unsent: ")]
+    assert 0 < len(unsent) < 400
+    assert f"unsent: t-{400 - len(unsent)}" == unsent[0]
+    assert "unsent: t-399" == unsent[-1]
+
+
 @pytest.mark.slow
 async def test_an_idle_line_stays(line: Line, server: NatsServer) -> None:
     transporter, link = await line.connect(server.url, ping_interval=0.01)

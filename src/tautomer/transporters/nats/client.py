@@ -40,6 +40,8 @@ class Watcher(Protocol):
 
     def undelivered(self, token: str) -> None: ...
 
+    def unsent(self, token: str) -> None: ...
+
     def up(self) -> None: ...
 
     def down(self, reason: str) -> None: ...
@@ -236,10 +238,14 @@ class NatsClient:
         self._connection = None
         self._away_since = self._host.clock()
         self._up.clear()
-        if unsent := self.outbox.away(moving):
-            log.warning("%d messages that the line had not taken yet are lost with it", unsent)
+        unsent = self.outbox.away(moving)
+        if unsent:
+            log.warning("%d messages that the line had not taken yet are lost with it", len(unsent))
         if not self._closed and self._watcher is not None:
             self._watcher.down(reason)
+            for token in unsent:
+                if token is not None:
+                    self._watcher.unsent(token)
 
     async def _take_leave(self, connection: Connection) -> None:
         """Subscribe to nothing, take what the server had sent by then, hang up."""

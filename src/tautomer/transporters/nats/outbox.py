@@ -152,13 +152,13 @@ class Outbox:
         """The server changed its mind about the largest payload."""
         self._payload_max = payload_max
 
-    def away(self, moving: bool = False) -> int:
-        """No line stands: keep what comes, up to the smaller bound. Returns how many messages were lost.
+    def away(self, moving: bool = False) -> list[str | None]:
+        """No line stands: keep what comes, up to the smaller bound. Returns the tokens of what was lost, None for none.
 
         Args:
             moving: The next line comes at once; nothing is lost.
         """
-        lost = 0 if moving else len(self._waiting)
+        lost = [] if moving else [self._token(message) for message in self._waiting]
         if lost:
             self._waiting.clear()
             self._bytes = 0
@@ -172,6 +172,10 @@ class Outbox:
         )
         self._wake()
         return lost
+
+    def _token(self, message: bytes) -> str | None:
+        parts = message[: message.index(b"\r\n")].split(b" ")
+        return parts[2][len(self._inbox) :].decode() if len(parts) == 4 else None
 
     def close(self) -> None:
         """Take nothing more, and let nobody wait. What waits still is lost."""
