@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import traceback
 from collections.abc import Callable, Mapping
@@ -11,6 +12,7 @@ from typing import Any
 from msgspec import UNSET
 
 from tautomer._tasks import CANCEL_WAIT, Sweep, TaskStarter
+from tautomer.admission import Admission
 from tautomer.context import Context
 from tautomer.errors import (
     BrokerDisconnectedError,
@@ -34,6 +36,12 @@ log = logging.getLogger("tautomer.transit")
 
 Publish = Callable[[str, Packet, str], None]
 
+SWEEP = 0.05
+"""Seconds between two looks at what is overdue."""
+
+AT_ONCE = 128
+"""Requests that run at once before more are started a few in a turn: if they compute, all else waits for all of them."""
+
 TEXTS = ("name", "message", "nodeID", "code", "type")
 
 
@@ -55,6 +63,7 @@ class Serving:
         timeout: float,
         level_max: int,
         in_flight_max: int,
+        queue_delay: float,
     ) -> None:
         self._broker = broker
         self._clock = host.clock
@@ -67,23 +76,34 @@ class Serving:
         self._in_flight_max = in_flight_max
         self._start = TaskStarter().start
         self._running: dict[Context[Any], asyncio.Task[Any]] = {}
-        self._sweep = Sweep(0.05, self._look)
+        self._sweep = Sweep(SWEEP, self._look)
+        self._look_due = 0.0
+        self._line: Admission[tuple[Request, Context[Any]]] = Admission(queue_delay)
+        # Whether what comes is to stand in line: others do, or the loop does not keep up.
+        self._queueing = False
+        self._turning = False
         self.refusing = False
         self.unsent = 0
 
     def __len__(self) -> int:
-        return len(self._running)
+        return len(self._running) + len(self._line.waiting)
 
     async def finish(self, grace: float) -> int:
         """Wait for the requests that run. Returns how many are left after `grace` seconds."""
+        until = self._clock() + grace
+        while self._line.waiting and self._clock() < until:  # noqa: ASYNC110 - each turn starts some of them.
+            await asyncio.sleep(0)
         if self._running:
-            await asyncio.wait(self._running.values(), timeout=grace)
-        return len(self._running)
+            await asyncio.wait(self._running.values(), timeout=max(0.0, until - self._clock()))
+        return len(self)
 
     async def close(self) -> int:
         """Cancel what still runs; each is answered as cut off. Returns how many there were."""
         self.refusing = True
         self._sweep.stop()
+        while self._line.waiting:
+            packet, ctx = self._line.waiting.popleft()
+            self.answer_error(packet, ServiceNotAvailableError(packet.action, self._node_id), ctx)
         cut = list(self._running.values())
         for task in cut:
             task.cancel()
@@ -128,9 +148,46 @@ class Serving:
             None if headers is UNSET else headers,
         )
         ctx.tracing = packet.tracing
+        if self._queueing or len(self._running) >= AT_ONCE:
+            self._queue(packet, ctx)
+            return
         self._running[ctx] = self._start(self._serve(packet, ctx), packet.action)
         if not self._sweep.running:
-            self._sweep.wake()
+            self._wake()
+
+    def _wake(self) -> None:
+        self._look_due = self._clock() + SWEEP
+        self._sweep.wake()
+
+    # --- standing in line ---
+
+    def _queue(self, packet: Request, ctx: Context[Any]) -> None:
+        """Let a request stand in line, or tell it at once that there is no use in that."""
+        now, line = self._clock(), self._line
+        if line.refuses(now, ctx.deadline):
+            size = len(line.waiting)
+            self.answer_error(packet, QueueIsFullError(packet.action, self._node_id, size=size, limit=size), ctx)
+            return
+        line.add((packet, ctx), now)
+        self._queueing = True
+        self._turn_soon()
+        if not self._sweep.running:
+            self._wake()
+
+    def _turn_soon(self) -> None:
+        if not self._turning:
+            self._turning = True
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def _turn(self) -> None:
+        """Start as many as fit into one turn of the loop; whatever came in is read before the next."""
+        self._turning = False
+        for packet, ctx in self._line.take(self._clock()):
+            self._running[ctx] = self._start(self._serve(packet, ctx), packet.action)
+        if self._line.waiting:
+            self._turn_soon()
+        else:
+            self._queueing = self._line.behind
 
     def _refusal(self, packet: Request, endpoint: Endpoint | None) -> MoleculerError | None:
         """Why this request is not run, or None."""
@@ -143,12 +200,15 @@ class Serving:
             return MoleculerError("streams are not supported by this node", 501, "STREAM_NOT_SUPPORTED")
         if self._level_max and packet.level is not None and packet.level > self._level_max:
             return MaxCallLevelError(self._node_id, self._level_max)
-        if len(self._running) >= self._in_flight_max:
-            return QueueIsFullError(packet.action, self._node_id, size=len(self._running), limit=self._in_flight_max)
+        if len(self._running) + len(self._line.waiting) >= self._in_flight_max:
+            return QueueIsFullError(packet.action, self._node_id, size=len(self), limit=self._in_flight_max)
         return None
 
     async def _serve(self, packet: Request, ctx: Context[Any]) -> None:
         try:
+            if ctx.deadline is not None and self._clock() >= ctx.deadline:
+                # Nobody waits for it any more: it is not run (promise C4).
+                raise RequestTimeoutError(packet.action, self._node_id)
             self._answer(packet, ctx, await ctx.endpoint.handler(ctx))
         except asyncio.CancelledError:
             overdue = ctx.deadline is not None and self._clock() >= ctx.deadline
@@ -225,12 +285,24 @@ class Serving:
     def _look(self) -> bool:
         """Cancel what is overdue: nobody waits for it any more (promise C4)."""
         now = self._clock()
+        self._line.looked(now - self._look_due)
+        self._look_due = now + SWEEP
         for ctx, task in list(self._running.items()):
             if task.done():
                 del self._running[ctx]  # Cancelled before it began, so that it could not take itself out.
-            elif ctx.deadline is not None and ctx.deadline <= now and not task.cancelling():
+            elif ctx.deadline is not None and ctx.deadline <= now and not task.cancelling() and _has_begun(task):
                 task.cancel()  # Once: it may take its time over cleaning up.
-        return len(self._running) > 0
+        waiting = len(self) > 0
+        if not waiting:
+            self._line.behind = False
+        self._queueing = self._line.behind or len(self._line.waiting) > 0
+        return waiting
+
+
+def _has_begun(task: asyncio.Task[Any]) -> bool:
+    """Whether the task had its first turn. One that had none would end without an answer; in its turn it sees that it is late."""
+    coro = task.get_coro()
+    return not inspect.iscoroutine(coro) or inspect.getcoroutinestate(coro) != inspect.CORO_CREATED
 
 
 def _stack(error: BaseException) -> str:

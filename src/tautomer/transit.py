@@ -114,6 +114,7 @@ class Transit:
             self._timeout,
             settings.max_call_level,
             settings.transit.in_flight_max,
+            settings.transit.queue_delay,
         )
         self._handlers: dict[str, Callable[[Any], None]] = {
             "REQ": self.serving.on_request,
