@@ -297,12 +297,17 @@ class Presence:
 
     async def _probe(self, node_id: str, version: str) -> None:
         try:
-            await asyncio.sleep(PROBE)
+            # Twice, as it may have been asked within this second already, and nobody is asked more often.
+            for _ in range(2):
+                await asyncio.sleep(PROBE)
+                peer = self.membership.peers.get(node_id)
+                if peer is None or peer.online:
+                    return
+                if self.membership.may_ask(node_id, self._host.clock()):
+                    self._ask(node_id, version)
+                    return
         finally:
             self._probed.discard(node_id)
-        peer = self.membership.peers.get(node_id)
-        if peer is not None and not peer.online and self.membership.may_ask(node_id, self._host.clock()):
-            self._ask(node_id, version)
 
     async def _watch(self) -> None:
         looked_at = self._host.clock()
