@@ -21,6 +21,7 @@ from tautomer.errors import (
     ServiceNotFoundError,
     TransporterError,
 )
+from tautomer.failover import Failover
 from tautomer.host import Host
 from tautomer.local_services import LocalServices
 from tautomer.middleware import Middleware, notify, overridden, resolve
@@ -535,9 +536,11 @@ class Broker:
         codec = Codec(resolve_serializer(self.settings.serializer))
         if transporter is None:
             return None
-        return Transit(
+        transit = Transit(
             self, self.host, self.settings, self.registry, transporter, codec, self.middlewares, self._publishing.hear
         )
+        transit.again = Failover(self.registry, transit).again
+        return transit
 
     def _remote_handler(self, endpoint: Endpoint) -> Handler:
         transit = self.transit

@@ -78,7 +78,10 @@ class Calling:
         """A call with any option and any number of endpoints."""
         parent = options.get("parent")
         ctx = self._child(parent, action, params, options)
-        endpoint = ctx.endpoint = self._pick(action, ctx, options.get("node_id"))
+        node_id = options.get("node_id")
+        endpoint = ctx.endpoint = self._pick(action, ctx, node_id)
+        if node_id is not None:
+            ctx._tried = ()  # Asked for by name: no other will do.
         timeout = ctx.timeout = options.get("timeout")
         try:
             if timeout and endpoint.local:

@@ -103,6 +103,8 @@ class Context(msgspec.Struct, Generic[P], eq=False, weakref=True):
     raw: bool = False
     cached_result: bool = False
     fallback_result: bool = False
+    # Nodes that surely did not run this call; () where the caller chose the node; None while no other was tried.
+    _tried: Any = None
 
     @property
     def id(self) -> str:
@@ -250,6 +252,13 @@ class Context(msgspec.Struct, Generic[P], eq=False, weakref=True):
         return dict(self._meta) if self._meta else None
 
     def merge_meta(self, meta: Mapping[str, Any] | None) -> None:
-        """Take back what a call added to its meta."""
+        """Take back what a call added to its meta (protocol section 7.4).
+
+        What this side said of itself stays: ``user`` and names with ``$`` that the request carried (reliability
+        reference, section 5.4).
+        """
         if meta:
-            self.meta.update(meta)
+            own = self.meta
+            own.update(
+                {name: value for name, value in meta.items() if name not in own or (name != "user" and name[:1] != "$")}
+            )

@@ -36,7 +36,7 @@ Class names, codes and types are those of the Moleculer protocol (section 8.1) a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 __all__ = [
     "BadRequestError",
@@ -78,6 +78,10 @@ __all__ = [
 ]
 
 
+Outcome = Literal["not run", "unknown", "failed"]
+"""What is known of a call that ended with an error (promise C3)."""
+
+
 class TautomerError(Exception):
     """Root of everything this package raises on purpose."""
 
@@ -95,6 +99,10 @@ class MoleculerError(TautomerError):
         type: Stable text for programs, or None.
         data: Anything that can be serialised, or None.
         retryable: Whether the caller may try again.
+        outcome: What is known of the call that this error was made for: ``"not run"`` (surely: nothing was sent, nobody
+            listened, or it was refused), ``"unknown"`` (sent, and no word of its end: it may have run, wholly or in
+            part) or ``"failed"`` (whoever ran it said so). Never on the wire. An error that a handler lets through
+            is still about the call inside; from another node it arrives as ``"failed"``.
         node_id: Node on which it was raised, or None for this one.
         remote_stack: Stack of the node that raised it, for our log only.
     """
@@ -104,6 +112,7 @@ class MoleculerError(TautomerError):
     type: str | None = None
     data: Any = None
     retryable: bool = False
+    outcome: Outcome = "failed"
     node_id: str | None = None
     remote_stack: str | None = None
 
@@ -148,10 +157,16 @@ class MoleculerClientError(MoleculerError):
 
 
 class BrokerDisconnectedError(MoleculerRetryableError):
-    """The line to the message broker is away and its buffer is full: nothing was sent."""
+    """The line to the message broker is away, and was for too long or too much waits for it: nothing was sent.
+
+    Attributes:
+        unsent_bytes: Size of the message, where it may wait until the line is back; None where it may not.
+    """
 
     code = 502
     type = "BAD_GATEWAY"
+    outcome: Outcome = "not run"
+    unsent_bytes: int | None = None
 
     def __init__(self, message: str = "The broker's transporter is disconnected; the message was not sent.") -> None:
         super().__init__(message)
@@ -188,6 +203,7 @@ class ServiceNotFoundError(_ActionError, MoleculerRetryableError):
 
     code = 404
     type = "SERVICE_NOT_FOUND"
+    outcome: Outcome = "not run"
     _template = "Service '{action}' is not found{where}."
 
 
@@ -196,6 +212,7 @@ class ServiceNotAvailableError(_ActionError, MoleculerRetryableError):
 
     code = 404
     type = "SERVICE_NOT_AVAILABLE"
+    outcome: Outcome = "not run"
     _template = "Service '{action}' is not available{where}."
 
 
@@ -204,6 +221,7 @@ class RequestTimeoutError(_ActionError, MoleculerRetryableError):
 
     code = 504
     type = "REQUEST_TIMEOUT"
+    outcome: Outcome = "unknown"
     _template = "Request to '{action}' got no answer in time{where}."
 
 
@@ -212,14 +230,16 @@ class RequestSkippedError(_ActionError):
 
     code = 514
     type = "REQUEST_SKIPPED"
+    outcome: Outcome = "not run"
     _template = "Call of '{action}' was skipped: the time of its caller is used up{where}."
 
 
 class RequestRejectedError(_ActionError, MoleculerRetryableError):
-    """The node was lost with the call in flight (it may have run), or refused it while leaving."""
+    """The node was lost with the call in flight (it may have run), or refused it while leaving (`outcome` tells which)."""
 
     code = 503
     type = "REQUEST_REJECTED"
+    outcome: Outcome = "unknown"
     _template = "Request to '{action}' was rejected{where}: the node is gone or leaving."
 
 
@@ -228,6 +248,7 @@ class QueueIsFullError(_ActionError, MoleculerRetryableError):
 
     code = 429
     type = "QUEUE_FULL"
+    outcome: Outcome = "not run"
     _template = "Queue is full, '{action}' was not run{where}."
 
 
@@ -247,6 +268,7 @@ class MaxCallLevelError(_DataError, MoleculerError):
     """Calls are nested too deep: most likely a circle."""
 
     type = "MAX_CALL_LEVEL"
+    outcome: Outcome = "not run"
 
     def __init__(self, node_id: str | None, level: int) -> None:
         super().__init__(
@@ -475,7 +497,8 @@ def from_wire(wire: object, sender: str) -> MoleculerError:
     """Rebuild the error of a RESPONSE. Never raises, whatever a peer sent.
 
     A name with a class here gives that class; any other gives `RemoteError` under that name. A
-    number outside 400 to 599 as code becomes 500 (reliability reference, section 5.4).
+    number outside 400 to 599 as code becomes 500 (reliability reference, section 5.4). `outcome` is never
+    ``"not run"``: who knows the request judges that (see `protocol.refusals`).
     """
     told = wire if isinstance(wire, Mapping) else {}
     name, message = _optional_text(told.get("name")), _optional_text(told.get("message"))
@@ -487,6 +510,8 @@ def from_wire(wire: object, sender: str) -> MoleculerError:
     retryable = told.get("retryable")
     if isinstance(retryable, bool):
         error.retryable = retryable
+    if error.outcome == "not run":
+        error.outcome = "failed"  # It may be about a call inside the one that was asked for.
     error.node_id = _optional_text(told.get("nodeID")) or sender
     error.remote_stack = _optional_text(told.get("stack"))
     return error

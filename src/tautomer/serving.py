@@ -21,13 +21,14 @@ from tautomer.errors import (
     QueueIsFullError,
     RequestRejectedError,
     RequestTimeoutError,
-    ServiceNotAvailableError,
     ServiceNotFoundError,
     ValidationError,
     to_wire,
 )
 from tautomer.host import Host
+from tautomer.protocol.duplicates import SeenRequests
 from tautomer.protocol.packets import Packet, Request, Response, call_level, timeout_seconds
+from tautomer.protocol.refusals import leaving
 from tautomer.protocol.topics import Topics
 from tautomer.registry.endpoints import Endpoint
 from tautomer.registry.registry import Registry
@@ -35,6 +36,7 @@ from tautomer.registry.registry import Registry
 log = logging.getLogger("tautomer.transit")
 
 Publish = Callable[[str, Packet, str], None]
+Drop = Callable[[str, str, str, str], None]
 
 SWEEP = 0.05
 """Seconds between two looks at what is overdue."""
@@ -64,6 +66,7 @@ class Serving:
         level_max: int,
         in_flight_max: int,
         queue_delay: float,
+        drop: Drop,
     ) -> None:
         self._broker = broker
         self._clock = host.clock
@@ -74,6 +77,8 @@ class Serving:
         self._timeout = timeout
         self._level_max = level_max
         self._in_flight_max = in_flight_max
+        self._drop = drop
+        self._seen = SeenRequests()
         self._start = TaskStarter().start
         self._running: dict[Context[Any], asyncio.Task[Any]] = {}
         self._sweep = Sweep(SWEEP, self._look)
@@ -103,7 +108,7 @@ class Serving:
         self._sweep.stop()
         while self._line.waiting:
             packet, ctx = self._line.waiting.popleft()
-            self.answer_error(packet, ServiceNotAvailableError(packet.action, self._node_id), ctx)
+            self.answer_error(packet, leaving(packet.action, self._node_id, packet.id), ctx)
         cut = list(self._running.values())
         for task in cut:
             task.cancel()
@@ -115,7 +120,17 @@ class Serving:
         return len(cut)
 
     def on_request(self, packet: Request) -> None:
-        """Run the action in a task of its own, or say why not."""
+        """Run the action in a task of its own, or say why not. One that came before is dropped (promise C2)."""
+        seen = self._seen
+        if not self._sweep.running:
+            self._wake()
+        request_id, sender = packet.id, packet.sender
+        if seen.newer.get(request_id) == sender or seen.older.get(request_id) == sender:
+            self._drop("duplicate", sender, f"'{request_id}' came before", "REQ")
+            return
+        seen.newer[request_id] = sender
+        if len(seen.newer) >= seen.most:
+            seen.overflow()
         endpoints = self._registry.actions.get(packet.action)
         endpoint = None if endpoints is None else endpoints.local
         refusal = self._refusal(packet, endpoint)
@@ -140,9 +155,9 @@ class Serving:
             packet.meta,
             self._clock() + timeout if timeout else None,
             None,
-            packet.sender,
-            packet.id,
-            packet.request_id or packet.id,
+            sender,
+            request_id,
+            packet.request_id or request_id,
             packet.parent_id,
             packet.caller,
             None if headers is UNSET else headers,
@@ -152,11 +167,11 @@ class Serving:
             self._queue(packet, ctx)
             return
         self._running[ctx] = self._start(self._serve(packet, ctx), packet.action)
-        if not self._sweep.running:
-            self._wake()
 
     def _wake(self) -> None:
-        self._look_due = self._clock() + SWEEP
+        now = self._clock()
+        self._seen.turn(now)
+        self._look_due = now + SWEEP
         self._sweep.wake()
 
     # --- standing in line ---
@@ -171,8 +186,6 @@ class Serving:
         line.add((packet, ctx), now)
         self._queueing = True
         self._turn_soon()
-        if not self._sweep.running:
-            self._wake()
 
     def _turn_soon(self) -> None:
         if not self._turning:
@@ -195,7 +208,7 @@ class Serving:
         if endpoint is None or endpoint.closed:
             return ServiceNotFoundError(packet.action, self._node_id)
         if self.refusing:
-            return ServiceNotAvailableError(packet.action, self._node_id)
+            return leaving(packet.action, self._node_id, packet.id)
         if packet.stream:
             return MoleculerError("streams are not supported by this node", 501, "STREAM_NOT_SUPPORTED")
         if self._level_max and packet.level is not None and packet.level > self._level_max:
@@ -206,8 +219,8 @@ class Serving:
 
     async def _serve(self, packet: Request, ctx: Context[Any]) -> None:
         try:
+            # Its turn may come late: something held up the loop, and the caller has given up by now (promise C4).
             if ctx.deadline is not None and self._clock() >= ctx.deadline:
-                # Nobody waits for it any more: it is not run (promise C4).
                 raise RequestTimeoutError(packet.action, self._node_id)
             self._answer(packet, ctx, await ctx.endpoint.handler(ctx))
         except asyncio.CancelledError:
@@ -287,6 +300,7 @@ class Serving:
         now = self._clock()
         self._line.looked(now - self._look_due)
         self._look_due = now + SWEEP
+        self._seen.turn(now)
         for ctx, task in list(self._running.items()):
             if task.done():
                 del self._running[ctx]  # Cancelled before it began, so that it could not take itself out.

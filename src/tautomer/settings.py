@@ -95,6 +95,11 @@ class TransitSettings:
         settle_quiet: Seconds without a new INFO after which the wait ends early.
         announce_delay: Seconds by which the INFO about changed services is held back, to send one for many.
         stop_delay: Seconds between withdrawing the services and refusing requests.
+        offline_wait: Seconds that a call waits for the line to the message broker to come back; when it has been away
+            for longer, calls fail at once. 0: they always do. For as long after its return, nodes that do not listen
+            yet count as on their way back.
+        offline_max: Calls, answers and events that may wait so at once; more fail.
+        offline_bytes_max: Their size.
     """
 
     pending_max: int = 10_000
@@ -105,6 +110,9 @@ class TransitSettings:
     settle_quiet: float = 0.15
     announce_delay: float = 0.05
     stop_delay: float = 0.1
+    offline_wait: float = 5.0
+    offline_max: int = 1_000
+    offline_bytes_max: int = 8 * 1024 * 1024
 
     def __post_init__(self) -> None:
         _at_least("transit", 1, pending_max=self.pending_max, in_flight_max=self.in_flight_max)
@@ -117,6 +125,9 @@ class TransitSettings:
             settle_quiet=self.settle_quiet,
             announce_delay=self.announce_delay,
             stop_delay=self.stop_delay,
+            offline_wait=self.offline_wait,
+            offline_max=self.offline_max,
+            offline_bytes_max=self.offline_bytes_max,
         )
 
 
@@ -198,4 +209,5 @@ class Settings:
     @classmethod
     def moleculer(cls, **values: Any) -> Settings:
         """Settings with Node's defaults where ours leave them (reliability reference, section 7)."""
-        return cls(**{"request_timeout": 0.0, "max_call_level": 0, "heartbeat_interval": 10.0, **values})
+        node = {"request_timeout": 0.0, "max_call_level": 0, "heartbeat_interval": 10.0}
+        return cls(**{**node, "transit": TransitSettings(offline_wait=0.0), **values})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from msgspec import UNSET, Raw
@@ -15,6 +15,7 @@ from msgspec import UNSET, Raw
 from tautomer._tasks import Sweep
 from tautomer.context import Context, RawResult
 from tautomer.errors import (
+    BrokerDisconnectedError,
     MoleculerError,
     QueueIsFullError,
     RequestRejectedError,
@@ -25,11 +26,14 @@ from tautomer.errors import (
 )
 from tautomer.host import Host
 from tautomer.middleware import Middleware, compose_verb
+from tautomer.offline import Offline
 from tautomer.ports import Transporter
 from tautomer.presence import Presence
 from tautomer.protocol.codec import Codec, Refused
+from tautomer.protocol.losses import Losses
 from tautomer.protocol.packets import VERSIONS, Event, Packet, Ping, Pong, ReceivedResponse, Request, timeout_ms
 from tautomer.protocol.pending import Pending, PendingRequests
+from tautomer.protocol.refusals import is_refusal, may_go_elsewhere
 from tautomer.protocol.topics import Topics
 from tautomer.registry.endpoints import Endpoint
 from tautomer.registry.nodes import Node
@@ -47,6 +51,8 @@ DEFAULT_TIMEOUT = 30.0
 
 Waiter = tuple["asyncio.Future[Any]", Context[Any]]
 
+Again = Callable[[Context[Any], Endpoint, MoleculerError, "float | None"], Coroutine[Any, Any, Any]]
+
 
 class Transit:
     """The traffic of one node with the others.
@@ -55,10 +61,15 @@ class Transit:
         presence: Who is there.
         serving: The requests of other nodes that run here.
         dropped: Packets dropped, by reason: ``undecodable``, ``version``, ``sender``, ``malformed``, ``orphan`` (an
-            answer that nobody waits for), ``info`` (refused whole), ``nodes`` (no place for one more), ``unsent``.
+            answer that nobody waits for), ``duplicate`` (a request that came before), ``info`` (refused whole),
+            ``nodes`` (no place for one more), ``unsent``.
         received: What the transporter calls for each message.
         is_ready: Set once the mesh is known.
+        offline: What waits while the line is away.
+        again: Takes over a call that surely did not run; set by the broker.
     """
+
+    again: Again
 
     def __init__(
         self,
@@ -87,6 +98,8 @@ class Transit:
         self._versions = VERSIONS if settings.protocol == "auto" else (settings.protocol,)
         self._timeout = DEFAULT_TIMEOUT if settings.request_timeout is None else settings.request_timeout
         self._pending: PendingRequests[Waiter] = PendingRequests(settings.transit.pending_max)
+        self._losses = Losses(self._pending)
+        self.offline = Offline(host.clock, settings.transit)
         self._sweep = Sweep(SWEEP, self._look)
         self._pings: dict[tuple[str, str], asyncio.Future[dict[str, Any]]] = {}
         self._tokens: dict[str, str] = {}
@@ -96,7 +109,7 @@ class Transit:
         self._refusing = False
         self.dropped: dict[str, int] = {}
         # What no middleware wraps is the plain method: nothing is asked for each packet.
-        self._send = compose_verb(middlewares, "transporter_send", transporter.send)
+        self._send = self._send_out = compose_verb(middlewares, "transporter_send", transporter.send)
         self._publish = compose_verb(middlewares, "transit_publish", self._encode_and_send)
         self._handle = compose_verb(middlewares, "transit_received", self._dispatch)
         # What was encrypted last is to be decrypted first: the receiving side folds the other way round.
@@ -115,6 +128,7 @@ class Transit:
             settings.max_call_level,
             settings.transit.in_flight_max,
             settings.transit.queue_delay,
+            self.drop,
         )
         self._handlers: dict[str, Callable[[Any], None]] = {
             "REQ": self.serving.on_request,
@@ -159,6 +173,8 @@ class Transit:
             log.warning("requests cut off at stop", extra={"count": cut})
         await self.presence.close(say_goodbye=self._transporter.connected)
         await self._transporter.close()
+        self._send = self._send_out
+        self.offline.close()
         self._sweep.stop()
         for pending in self._pending.take_all():
             self._fail(pending, RequestRejectedError(pending.action, pending.node_id))
@@ -172,6 +188,7 @@ class Transit:
             "orphans": self._pending.orphans,
             "dropped": dict(self.dropped),
             "unsent": self.serving.unsent,
+            "offline": len(self.offline),
         }
 
     # --- calls out ---
@@ -181,9 +198,10 @@ class Transit:
 
         Raises:
             QueueIsFullError: Too many calls wait for answers: not sent.
-            BrokerDisconnectedError: The line is away and its buffer full: not sent.
+            BrokerDisconnectedError: The line is away, and stays so or too much waits for it: not sent.
             PayloadTooLargeError: The message is over what the broker takes: not sent.
             SerializationError: The params have no wire form: not sent.
+            ServiceNotAvailableError: Neither this node nor another one took it: not run.
             RequestTimeoutError: No answer in time: outcome unknown.
             RequestRejectedError: The node was lost: outcome unknown.
             MoleculerError: What the action raised.
@@ -230,13 +248,18 @@ class Transit:
         table.by_id[request_id] = Pending(endpoint.name, node_id, deadline, (future, ctx), token)
         try:
             self._publish("REQ", packet, self._request_topic(node_id), token)
-            if deadline is not None and not self._sweep.running:
+            if not self._sweep.running:
                 self._sweep.wake()
             return await future
+        except MoleculerError as error:
+            if type(ctx._tried) is list or not may_go_elsewhere(error):
+                raise
+            not_run = error
         finally:
             # Cancelled, or never sent: nothing of the call stays behind (promise C6).
             table.by_id.pop(request_id, None)
             self._tokens.pop(token, None)
+        return await self.again(ctx, endpoint, not_run, deadline)
 
     def _new_token(self) -> str:
         self._tokens_made += 1
@@ -292,7 +315,14 @@ class Transit:
 
     # --- sending, for presence and ourselves ---
 
-    def send(self, command: str, packet: Packet, node_id: str | None = None, version: str | None = None) -> None:
+    def send(
+        self,
+        command: str,
+        packet: Packet,
+        node_id: str | None = None,
+        version: str | None = None,
+        token: str | None = None,
+    ) -> None:
         """Send a packet of the control plane: to one node, or to all. Never raises.
 
         While the line is away nothing is kept: a stale heartbeat or INFO would only mislead, and
@@ -310,7 +340,7 @@ class Transit:
         for one in versions:
             packet.ver = one
             try:
-                self._publish(command, packet, topic)
+                self._publish(command, packet, topic, token)
             except MoleculerError as error:
                 self.drop("unsent", command, f"{command} was not sent: {error}")
 
@@ -361,20 +391,30 @@ class Transit:
         pending = None if request_id is None else self._pending.drop(request_id)
         if pending is not None:
             self._fail(pending, ServiceNotAvailableError(pending.action, pending.node_id))
-            self.presence.lost(pending.node_id, unexpected=True)
+        node_id = self._losses.unheard(token) if pending is None else pending.node_id
+        # Where the broker was away, the others come back one by one, as this node did (promise M2).
+        if node_id is None or self.offline.returning:
+            return
+        if not self.presence.lost(node_id, unexpected=True):
+            self._losses.lost(node_id, self._clock())
 
     def up(self) -> None:
+        self._send = self._send_out
         self.presence.return_()
+        self.offline.back(self._send_late)
         self.announce_local("$transporter.connected", {"wasReconnect": True})
 
     def down(self, reason: str) -> None:
+        # In place of asking for each packet whether the line stands.
+        self._send = self._send_away
+        self.offline.gone()
+        self._losses.forget()
         self.announce_local("$transporter.disconnected", {"graceFul": False, "reason": reason})
 
     # --- Watcher: what presence tells ---
 
     def node_lost(self, node: Node, unexpected: bool) -> None:
-        for pending in self._pending.take_node(node.id):
-            self._fail(pending, RequestRejectedError(pending.action, pending.node_id))
+        self._losses.lost(node.id, self._clock())
 
     def announce_local(self, event: str, payload: dict[str, Any]) -> None:
         try:
@@ -420,7 +460,10 @@ class Transit:
             ctx.response_headers.update(packet.headers)
         data: object = packet.data
         if not packet.success:
-            future.set_exception(from_wire(packet.error, packet.sender))
+            error = from_wire(packet.error, packet.sender)
+            if is_refusal(error, pending.action, packet.sender, packet.id):
+                error.outcome = "not run"
+            future.set_exception(error)
         elif packet.stream:
             future.set_exception(MoleculerError("streams are not supported by this node", 501, "STREAM_NOT_SUPPORTED"))
         elif data is UNSET:
@@ -432,8 +475,8 @@ class Transit:
         else:
             try:
                 future.set_result(self._codec.value(data))
-            except SerializationError as error:
-                future.set_exception(error)
+            except SerializationError as unreadable:
+                future.set_exception(unreadable)
 
     def _on_event(self, packet: Event) -> None:
         if not self._refusing:
@@ -461,10 +504,39 @@ class Transit:
 
     def _look(self) -> bool:
         """One look at all deadlines. Says whether anything still waits."""
-        now = self._host.clock()
+        now = self._clock()
         for pending in self._pending.take_overdue(now):
             self._fail(pending, RequestTimeoutError(pending.action, pending.node_id))
-        return len(self._pending) > 0
+        for pending in self._losses.take(now):
+            self._fail(pending, RequestRejectedError(pending.action, pending.node_id))
+        for node_id in self._losses.to_probe(now):
+            self._probe(node_id, now)
+        self.offline.end_overdue(now)
+        return len(self._pending) > 0 or len(self.offline) > 0
+
+    def _probe(self, node_id: str, now: float) -> None:
+        """Ask a node that keeps us waiting for a sign of life: where nobody listens, the message broker says so."""
+        token = self._new_token()
+        self._losses.probed(node_id, token, now)
+        ping = Ping(time=self._host.wall_ms(), id=token)
+        self.send("PING", ping, node_id, self.presence.membership.version_of(node_id), token)
+
+    def _send_away(self, topic: str, data: bytes, token: str | None = None) -> None:
+        """In place of the transporter while the line is away: requests are to wait themselves, all else is kept."""
+        if not self._sweep.running:
+            self._sweep.wake()
+        if token is None:
+            self.offline.keep(topic, data)
+        else:
+            error = BrokerDisconnectedError()
+            error.unsent_bytes = len(data)
+            raise error
+
+    def _send_late(self, topic: str, data: bytes) -> None:
+        try:
+            self._send(topic, data, None)
+        except MoleculerError as error:
+            self.drop("unsent", "", f"a message that waited for the line was not sent: {error}")
 
     def _fail(self, pending: Pending[Waiter], error: MoleculerError) -> None:
         future = pending.waiter[0]

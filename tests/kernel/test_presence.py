@@ -10,6 +10,7 @@ import pytest
 
 from tautomer import Broker, Context, Service, action, errors, event, presence
 from tautomer.host import Host
+from tautomer.protocol.losses import GRACE
 from tests.kernel.mesh import Clock, Foreign, Mesh, service_info, until
 
 
@@ -141,13 +142,15 @@ async def test_own_services_are_told_of(node: Broker, watcher: Watcher) -> None:
     assert [("$services.changed", {"localService": True})] * 2 == watcher.taken("$")
 
 
-async def test_calls_in_flight_to_a_node_that_leaves_are_rejected(node: Broker, peer: Foreign) -> None:
+async def test_calls_in_flight_to_a_node_that_leaves_are_rejected(node: Broker, peer: Foreign, clock: Clock) -> None:
     peer.introduce(service_info("far", "do"))
     await node.wait_for_services("far", 5)
     call = asyncio.ensure_future(node.call("far.do"))
     await peer.hears("REQ")
 
     peer.say("DISCONNECT")
+    await until(lambda: "f" not in online(node))
+    clock.now += GRACE
 
     with pytest.raises(errors.RequestRejectedError) as caught:
         await call
@@ -375,7 +378,9 @@ async def test_a_call_that_nobody_listened_to_fails_at_once_and_the_node_is_gone
     assert {"silent"} == online(node)
 
 
-async def test_other_calls_to_a_node_that_nobody_hears_have_an_unknown_outcome(node: Broker, mesh: Mesh) -> None:
+async def test_other_calls_to_a_node_that_nobody_hears_have_an_unknown_outcome(
+    node: Broker, mesh: Mesh, clock: Clock
+) -> None:
     silent = await mesh.foreign("silent")
     silent.introduce(service_info("far", "do"))
     await node.wait_for_services("far", 5)
@@ -385,8 +390,10 @@ async def test_other_calls_to_a_node_that_nobody_hears_have_an_unknown_outcome(n
 
     with pytest.raises(errors.ServiceNotAvailableError):
         await node.call("far.do", timeout=5)
-    with pytest.raises(errors.RequestRejectedError):
+    clock.now += GRACE
+    with pytest.raises(errors.RequestRejectedError) as caught:
         await before
+    assert "unknown" == caught.value.outcome
 
 
 # --- this node in the eyes of the others ---

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tautomer.definitions import ActionDef
@@ -150,6 +150,11 @@ class EndpointList:
             ready = tuple(endpoint for endpoint in ready if endpoint.local) or ready
         self._ready = ready
         self.only = ready[0] if len(ready) == 1 else None
+
+    def next_except(self, ctx: Context[Any] | None, node_ids: Collection[str]) -> Endpoint | None:
+        """The endpoint for a call that these nodes would not have, or None if no other is ready."""
+        others = tuple(one for one in self._all if one.available and one.node_id not in node_ids)
+        return self._strategy.select(others, ctx) if others else None
 
     def next(self, ctx: Context[Any] | None) -> Endpoint | None:
         """The endpoint for this call, or None if none is ready."""

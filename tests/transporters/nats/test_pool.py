@@ -23,16 +23,27 @@ def test_pauses_double_up_to_the_longest_and_start_anew_after_a_reset() -> None:
 
     backoff = Backoff(0.1, 5.0, Middle())
 
-    pauses = [backoff.next() for _ in range(9)]
+    pauses = [backoff.next(away=3_600.0) for _ in range(9)]
     backoff.reset()
 
     assert pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0]) == pauses
-    assert pytest.approx(0.1) == backoff.next()
+    assert pytest.approx(0.1) == backoff.next(away=3_600.0)
+
+
+@pytest.mark.parametrize(
+    ("away", "longest"), [(0.0, 0.5), (5.0, 0.5), (30.0, 0.6), (60.0, 1.2), (250.0, 5.0), (1e6, 5.0)]
+)
+def test_the_longest_pause_grows_with_the_time_away(away: float, longest: float) -> None:
+    backoff = Backoff(0.1, 5.0, Random(1))
+
+    pauses = [backoff.next(away) for _ in range(200)][10:]
+
+    assert longest * 1.3 < max(pauses) <= longest * 1.5
 
 
 def test_pauses_are_spread_over_half_to_one_and_a_half() -> None:
     random = Random(7)
-    pauses = [Backoff(1.0, 5.0, random).next() for _ in range(1_000)]
+    pauses = [Backoff(1.0, 5.0, random).next(away=60.0) for _ in range(1_000)]
 
     assert 0.5 <= min(pauses) < 0.52
     assert 1.48 < max(pauses) <= 1.5

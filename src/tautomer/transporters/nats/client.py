@@ -75,6 +75,7 @@ class NatsClient:
         self._watcher: Watcher | None = None
         self._connection: Connection | None = None
         self._up_since = 0.0
+        self._away_since = host.clock()
         self._scope = TaskScope("transporter.nats")
         self._up = asyncio.Event()
         # Set when the keeper has something to do: the line is lost, or the server is about to go.
@@ -112,14 +113,14 @@ class NatsClient:
                     await self._move(self._connection)
             except Exception:
                 log.exception("getting the connection to NATS back failed; trying again")
-                await asyncio.sleep(self._backoff.next())
+                await asyncio.sleep(self._pause())
                 self._trouble.set()
 
     async def _come_back(self, first: bool) -> None:
         pause = not first
         while True:
             if pause:
-                await asyncio.sleep(self._backoff.next())
+                await asyncio.sleep(self._pause())
             pause = True
             connection = await self._dial(self._pool.round(), refusals_end_it=first)
             if self._closed:
@@ -148,6 +149,10 @@ class NatsClient:
                 return connection
         self._log_failure("; ".join(causes))
         return None
+
+    def _pause(self) -> float:
+        """Seconds until the next try; it is short at first, for each of the following outages, too."""
+        return self._backoff.next(self._host.clock() - self._away_since)
 
     def _log_failure(self, causes: str) -> None:
         """Say once what is wrong, and again only when that changes."""
@@ -207,7 +212,7 @@ class NatsClient:
                 await new.abort()
                 new = None
             if new is not None and self._connection is old:
-                self._let_go("the server is about to go; moving to another")
+                self._let_go("the server is about to go; moving to another", moving=True)
                 await self._take_leave(old)
         except asyncio.CancelledError:
             if new is not None:
@@ -218,18 +223,20 @@ class NatsClient:
         elif self._connection is None:
             self._trouble.set()
         elif others:
-            await asyncio.sleep(self._backoff.next())
+            await asyncio.sleep(self._pause())
             self._trouble.set()
 
     def _tell_up(self) -> None:
         if self._watcher is not None:
             self._watcher.up()
 
-    def _let_go(self, reason: str) -> None:
+    def _let_go(self, reason: str, moving: bool = False) -> None:
         """No line is in use any more."""
         self._connection = None
+        self._away_since = self._host.clock()
         self._up.clear()
-        self.outbox.away()
+        if unsent := self.outbox.away(moving):
+            log.warning("%d messages that the line had not taken yet are lost with it", unsent)
         if not self._closed and self._watcher is not None:
             self._watcher.down(reason)
 

@@ -75,7 +75,8 @@ class NatsOptions:
         ping_interval: Between two pings to the server.
         ping_misses: Pings without an answer after which the connection counts as dead, at least 1.
         pause: Before the first try to connect again; doubles with each, and each is drawn from 50 to 150 %.
-        pause_max: No pause is longer, apart from the 150 %.
+        pause_max: No pause is longer, apart from the 150 %. In the first minutes of an outage it is shorter, see
+            `pool.Backoff`.
         pending_messages_max: Messages kept while the line is away.
         pending_bytes_max: Bytes kept while the line is away.
         out_bytes_max: Bytes kept while the line stands but takes nothing.

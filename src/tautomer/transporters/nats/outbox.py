@@ -25,7 +25,8 @@ class Outbox:
     """Holds what `publish` was given until the event loop comes round, then writes it all at once.
 
     It outlives connections. While none stands it keeps a bounded number of messages, which go
-    out first when one does. Messages keep their order.
+    out first when one does. Messages keep their order. What a lost line had not taken yet is lost with it, as what
+    it had: by the time that there is another, whoever asked may have given up.
 
     Args:
         inbox: Subject before the tokens of messages that ask whether somebody listens.
@@ -151,8 +152,16 @@ class Outbox:
         """The server changed its mind about the largest payload."""
         self._payload_max = payload_max
 
-    def away(self) -> None:
-        """No line stands: keep what comes, up to the smaller bound."""
+    def away(self, moving: bool = False) -> int:
+        """No line stands: keep what comes, up to the smaller bound. Returns how many messages were lost.
+
+        Args:
+            moving: The next line comes at once; nothing is lost.
+        """
+        lost = 0 if moving else len(self._waiting)
+        if lost:
+            self._waiting.clear()
+            self._bytes = 0
         self._transport = None
         self._paused = False
         self._due = True
@@ -162,6 +171,7 @@ class Outbox:
             f"{self._bytes_max} bytes); the message was not sent."
         )
         self._wake()
+        return lost
 
     def close(self) -> None:
         """Take nothing more, and let nobody wait. What waits still is lost."""

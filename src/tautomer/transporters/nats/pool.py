@@ -15,8 +15,18 @@ __all__ = ["Backoff", "ServerPool"]
 DISCOVERED_MAX = 64
 
 
+# An outage of a minute is to be over within a second of its end, pause and all.
+SHORT_PAUSE_MAX = 0.5
+PAUSE_SHARE = 1 / 50
+
+
 class Backoff:
-    """Growing pauses, each drawn from 50 to 150 %, so that nodes do not come back in step."""
+    """Growing pauses, each drawn from 50 to 150 %, so that nodes do not come back in step.
+
+    The longest pause grows with the time that the line has been away: half a second at first, a fiftieth of that time
+    later, never over `longest`. So whoever was away for seconds is back within one, and nobody knocks for hours
+    at the pace of the first minute.
+    """
 
     def __init__(self, first: float, longest: float, random: Random) -> None:
         self._first = first
@@ -24,9 +34,9 @@ class Backoff:
         self._random = random
         self._following = first
 
-    def next(self) -> float:
-        """Seconds to wait now."""
-        pause = self._following
+    def next(self, away: float) -> float:
+        """Seconds to wait now that the line has been away for so many."""
+        pause = min(self._following, max(SHORT_PAUSE_MAX, self._first, away * PAUSE_SHARE))
         self._following = min(pause * 2, self._longest)
         return pause * self._random.uniform(0.5, 1.5)
 

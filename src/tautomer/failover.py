@@ -1,0 +1,109 @@
+"""Failover: the second chance of a call that surely did not run (promise C2): later, or at another node.
+
+Nothing here is on the way of a call that goes well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from tautomer.context import Context
+from tautomer.errors import (
+    BrokerDisconnectedError,
+    MoleculerError,
+    RequestRejectedError,
+    ServiceNotAvailableError,
+)
+from tautomer.middlewares.timeout import within
+from tautomer.protocol.refusals import may_go_elsewhere
+from tautomer.registry.endpoints import Endpoint, EndpointList
+from tautomer.registry.registry import Registry
+from tautomer.transit import Transit
+
+PAUSE: Final = 0.1
+"""Seconds before the same nodes are asked again, after the line came back: theirs may take a moment longer."""
+
+
+class Failover:
+    """Takes over calls that ended as "not run" for a reason that another time or another node may not have."""
+
+    def __init__(self, registry: Registry, transit: Transit) -> None:
+        self._actions = registry.actions
+        self._transit = transit
+
+    async def again(self, ctx: Context[Any], endpoint: Endpoint, error: MoleculerError, deadline: float | None) -> Any:
+        """Do the call that `endpoint` surely did not run: elsewhere, or there later if the caller chose the node.
+
+        Each node is tried once, within the same deadline; only while the line is away or just came back are they
+        tried anew.
+
+        Raises:
+            ServiceNotAvailableError: Nobody else offers the action.
+            BrokerDisconnectedError: The line stays away.
+            MoleculerError: As `Transit.request`.
+        """
+        pinned = ctx._tried is not None
+        ctx._tried = tried = [endpoint.node_id]
+        ctx.deadline = deadline
+        while True:
+            endpoint = await self._next(ctx, endpoint, error, tried, pinned)
+            if deadline is not None and ctx.broker.clock() >= deadline:
+                raise error
+            self._renew(ctx, endpoint)
+            if endpoint.local:
+                if deadline is None:
+                    return await endpoint.handler(ctx)
+                left = deadline - ctx.broker.clock()
+                return await within(left, endpoint.handler, ctx, endpoint)
+            try:
+                return await endpoint.handler(ctx)
+            except MoleculerError as failure:
+                if not may_go_elsewhere(failure):
+                    raise
+                error = failure
+
+    async def _next(
+        self, ctx: Context[Any], endpoint: Endpoint, error: MoleculerError, tried: list[str], pinned: bool
+    ) -> Endpoint:
+        """The endpoint to try now; waits for the line where that helps."""
+        endpoints = self._actions.get(endpoint.name)
+        if isinstance(error, BrokerDisconnectedError):
+            here = None if endpoints is None or pinned else endpoints.local
+            if here is not None and here.available:
+                return here
+            if error.unsent_bytes is None:
+                raise error
+            await self._transit.offline.wait(error.unsent_bytes, ctx.deadline)
+            tried.clear()
+            return self._anew(ctx, endpoint, pinned) or endpoint
+        if endpoint.node_id not in tried:
+            tried.append(endpoint.node_id)
+        if not pinned and endpoints is not None:
+            other = endpoints.next_except(ctx, tried)
+            if other is not None:
+                return other
+        while self._transit.offline.returning:
+            if ctx.deadline is not None and ctx.broker.clock() + PAUSE >= ctx.deadline:
+                break
+            await asyncio.sleep(PAUSE)
+            tried.clear()
+            found = self._anew(ctx, endpoint, pinned)
+            if found is not None:
+                return found
+        if isinstance(error, RequestRejectedError) and not pinned:
+            raise ServiceNotAvailableError(endpoint.name) from error
+        raise error
+
+    def _anew(self, ctx: Context[Any], endpoint: Endpoint, pinned: bool) -> Endpoint | None:
+        """Who is to be asked now, as the registry may have changed meanwhile."""
+        endpoints: EndpointList | None = self._actions.get(endpoint.name)
+        if endpoints is None:
+            return None
+        return endpoints.on_node(endpoint.node_id) if pinned else endpoints.next(ctx)
+
+    def _renew(self, ctx: Context[Any], endpoint: Endpoint) -> None:
+        """A new attempt: an id of its own (promise C2) in the same chain of calls."""
+        ctx._request_id = ctx.request_id
+        ctx._id = None
+        ctx.endpoint = endpoint
