@@ -43,6 +43,7 @@ MADE: dict[str, MoleculerError] = {
     "ValidationError": errors.ValidationError("wrong", "MY_RULES", [{"type": "number", "field": "a"}]),
     "ServiceSchemaError": errors.ServiceSchemaError("wrong", {"a": 1}),
     "BrokerOptionsError": errors.BrokerOptionsError("wrong", {"a": 1}),
+    "NodeIdTakenError": errors.NodeIdTakenError("node-1", "i-1", "box"),
     "MaxCallLevelError": errors.MaxCallLevelError("node-1", 100),
     "GracefulStopTimeoutError": errors.GracefulStopTimeoutError({"name": "math", "version": 2}),
     "ProtocolVersionMismatchError": errors.ProtocolVersionMismatchError("node-1", "5", "6"),

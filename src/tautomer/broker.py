@@ -18,6 +18,7 @@ from tautomer.definitions import plain
 from tautomer.errors import (
     BrokerOptionsError,
     MoleculerServerError,
+    NodeIdTakenError,
     ServiceNotFoundError,
     TransporterError,
 )
@@ -38,6 +39,7 @@ from tautomer.registry.registry import Bounds, Registry, full_service_name
 from tautomer.serializers import resolve as resolve_serializer
 from tautomer.service import Service, dependency_list
 from tautomer.settings import Settings
+from tautomer.stalls import StallWatch
 from tautomer.transit import Transit
 from tautomer.transporters import resolve as resolve_transporter
 
@@ -73,6 +75,8 @@ class Broker:
         id: Name of the node. `node_id` is the same.
         registry: Who offers what in the mesh.
         started: True from the end of `start` until `stop` begins.
+        ending: Set when the process is to end: by a signal, or to give way.
+        gave_way: Whether it stopped for a namesake to have its id alone (``registry.on_conflict``).
     """
 
     def __init__(
@@ -95,13 +99,15 @@ class Broker:
         self.logger = logging.getLogger(f"tautomer.node.{self.id}")
         self.clock = host.clock
         self.new_id = host.new_id
-        self.started = False
+        self.started = self.gave_way = False
+        self.ending = asyncio.Event()
         self._stopping: asyncio.Task[None] | None = None
         self._starting: asyncio.Timeout | None = None
         self._start_over = asyncio.Event()
         self._start_over.set()
         self._ended = False
         self._scope = TaskScope("broker")
+        self._stalls = StallWatch(host, settings.stall_warning)
         self._changed: set[asyncio.Event] = set()
         self.middlewares = resolve(middlewares if middlewares else settings.middlewares)
         self._ring = (*built_in(settings.request_timeout), *self.middlewares)
@@ -392,6 +398,7 @@ class Broker:
 
         Raises:
             BrokerOptionsError: It was started before.
+            NodeIdTakenError: Another node of the mesh has this id.
             TransporterError: The line cannot be had, and trying again would not help.
             MoleculerServerError: It was stopped meanwhile, type ``BROKER_STOPPED``.
             Exception: What a service's `started` raised; what had started is stopped again.
@@ -402,6 +409,7 @@ class Broker:
         self._starting = limit = asyncio.timeout(None)  # Nothing but `stop` ends it early.
         try:
             async with limit:
+                self._stalls.start()
                 await notify(self.middlewares, "broker_starting", self)
                 await self._connect()
                 await self._start_services()
@@ -436,11 +444,11 @@ class Broker:
                 extra={"node": self.id},
             )
 
-    async def _join(self, transit: Transit) -> TransporterError | None:
+    async def _join(self, transit: Transit) -> TransporterError | NodeIdTakenError | None:
         """Join the mesh. Returns why that can never be; it is logged where nobody waits for the answer any more."""
         try:
             await transit.connect()
-        except TransporterError as error:
+        except (TransporterError, NodeIdTakenError) as error:
             if self.started:
                 log.error("the mesh cannot be joined: %s", error)
             return error
@@ -463,9 +471,18 @@ class Broker:
 
     async def stop(self) -> None:
         """Leave the mesh: what runs is finished first, and no new request is lost (promise M6)."""
+        await asyncio.shield(self._stop_begun())
+
+    def give_way(self) -> None:
+        """A namesake has this node's id and is to have it alone: stop, and end the process."""
+        self.gave_way = True
+        self._stop_begun()
+        self.ending.set()
+
+    def _stop_begun(self) -> asyncio.Task[None]:
         if self._stopping is None:
             self._stopping = TaskScope("broker").spawn(self._stop(), "stop")
-        await asyncio.shield(self._stopping)
+        return self._stopping
 
     async def _stop(self) -> None:
         if self._starting is not None:
@@ -489,7 +506,7 @@ class Broker:
     async def _tear_down(self, services: Sequence[Service]) -> None:
         if self.transit is not None:
             if services and self.transit.connected and self.registry.others_online():
-                await asyncio.sleep(self.settings.transit.stop_delay)
+                await self.transit.linger(self.settings.transit.stop_delay)
             self.transit.refuse()
             await self.transit.serving.finish(self.settings.shutdown_timeout)
         for service in reversed(services):
@@ -499,17 +516,17 @@ class Broker:
                 await self.transit.close()
             except Exception:
                 log.exception("the line was not closed in good order", extra={"node": self.id})
+        self._stalls.stop()
         await self._publishing.close(0.1)
         await self._scope.close(0)
 
     async def wait_for_shutdown(self) -> None:
         """Return after SIGINT or SIGTERM and a clean stop. A second signal ends the process at once."""
         loop = asyncio.get_running_loop()
-        asked = asyncio.Event()
         for sign in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(sign, asked.set)
+            loop.add_signal_handler(sign, self.ending.set)
         try:
-            await asked.wait()
+            await self.ending.wait()
         finally:
             for sign in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(sign)
@@ -526,6 +543,7 @@ class Broker:
         """Sizes of tables and counters, for probes and tests."""
         return {
             "events": self._publishing.delivery.statistics(),
+            "stalls": {"count": self._stalls.count, "longest": self._stalls.longest},
             "transit": None if self.transit is None else self.transit.statistics(),
         }
 

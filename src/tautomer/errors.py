@@ -18,6 +18,7 @@
        ├─ MaxCallLevelError                 500 MAX_CALL_LEVEL
        ├─ ServiceSchemaError                500 SERVICE_SCHEMA_ERROR
        ├─ BrokerOptionsError                500 BROKER_OPTIONS_ERROR
+       │  └─ NodeIdTakenError               500 NODE_ID_TAKEN        another node of the mesh has this id
        ├─ GracefulStopTimeoutError          500 GRACEFUL_STOP_TIMEOUT
        ├─ ProtocolVersionMismatchError      500 PROTOCOL_VERSION_MISMATCH
        ├─ InvalidPacketDataError            500 INVALID_PACKET_DATA
@@ -53,6 +54,7 @@ __all__ = [
     "MoleculerError",
     "MoleculerRetryableError",
     "MoleculerServerError",
+    "NodeIdTakenError",
     "NotFoundError",
     "PayloadTooLarge",
     "PayloadTooLargeError",
@@ -291,6 +293,19 @@ class BrokerOptionsError(_MessageDataError):
     """The broker is set up wrong."""
 
     type = "BROKER_OPTIONS_ERROR"
+
+
+class NodeIdTakenError(BrokerOptionsError):
+    """Another node of the mesh has this node's id: the newcomer gives way (promise M5)."""
+
+    type = "NODE_ID_TAKEN"
+
+    def __init__(self, node_id: str, instance_id: str | None = None, hostname: str | None = None) -> None:
+        super().__init__(
+            f"node id '{node_id}' is already in use by instance '{instance_id}' on host '{hostname}': "
+            "give one of the two another id",
+            {"nodeID": node_id, "instanceID": instance_id, "hostname": hostname},
+        )
 
 
 class GracefulStopTimeoutError(_DataError, MoleculerError):

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from tautomer._tasks import TaskScope
 from tautomer._version import __version__
+from tautomer.errors import NodeIdTakenError
 from tautomer.host import Host
 from tautomer.protocol.membership import Change, Membership
 from tautomer.protocol.packets import Disconnect, Discover, Heartbeat, Info, Packet, ServiceInfo
@@ -29,6 +30,9 @@ PROBE = 0.5
 
 CONFLICTS_TOLD = 100
 """Namesakes that are told of."""
+
+CLAIM = 0.5
+"""Seconds for whoever has our id to say so, where the message broker cannot tell that nobody listens under it."""
 
 
 class Sender(Protocol):
@@ -50,6 +54,9 @@ class Watcher(Protocol):
     def drop(self, reason: str, sender: str, detail: str, command: str = "") -> None:
         """Count a packet that is not obeyed, and tell of it now and then."""
 
+    def give_way(self) -> None:
+        """A namesake is to have our id alone: this node is to stop."""
+
 
 class Presence:
     """Keeps registry and membership in step with what other nodes say.
@@ -57,6 +64,7 @@ class Presence:
     Attributes:
         membership: Who is there.
         leaving: True once this node withdrew its services.
+        asker: Under this name we ask who has our id: Node drops what bears its own.
     """
 
     def __init__(
@@ -81,6 +89,11 @@ class Presence:
         self._quiet: asyncio.TimerHandle | None = None
         self._conflicts: set[str | None] = set()
         self._probed: set[str] = set()
+        # Until our id is known to be free nothing is said under it: a node that has it might stop (promise M5).
+        self._present = False
+        self._claimed = asyncio.Event()
+        self._rival: NodeIdTakenError | None = None
+        self.asker = host.new_id()
         self.leaving = False
         self.membership = Membership(
             timeout=settings.heartbeat_timeout,
@@ -89,8 +102,31 @@ class Presence:
 
     # --- life ---
 
+    async def claim(self) -> None:
+        """Wait until it is known whether our id is free; it was asked for already, as `asker`.
+
+        Raises:
+            NodeIdTakenError: Another node has it.
+        """
+        try:
+            async with asyncio.timeout(CLAIM):
+                await self._claimed.wait()
+        except TimeoutError:
+            pass
+        if self._rival is not None:
+            raise self._rival
+
+    def unclaimed(self) -> None:
+        """The message broker says that nobody listens under our id."""
+        self._claimed.set()
+
     async def join(self) -> None:
-        """Ask who is there, and wait until their INFOs are in (or `settle` seconds), then begin to beat."""
+        """Ask who is there, and wait until their INFOs are in (or `settle` seconds), then begin to beat.
+
+        Raises:
+            NodeIdTakenError: One that started at the same time was quicker to take our id.
+        """
+        self._present = True
         self._settled = asyncio.Event()
         self._ask_all()
         transit = self._settings.transit
@@ -101,11 +137,15 @@ class Presence:
             pass
         self._still(None)
         self._settled = None
+        if self._rival is not None:
+            raise self._rival
         self._scope.spawn(self._beat(), "heartbeat")
         self._scope.spawn(self._watch(), "sweep")
 
     def return_(self) -> None:
         """The line stands again: say who we are, ask who the others are."""
+        if not self._present:
+            return
         self._send_info(versions=self._versions)
         self._ask_all()
 
@@ -118,7 +158,7 @@ class Presence:
     async def close(self, say_goodbye: bool) -> None:
         """Stop the loops; tell the others that we are gone."""
         await self._scope.close(0)
-        if say_goodbye:
+        if say_goodbye and self._present:
             self._sender.send("DISCONNECT", Disconnect())
 
     def services_changed(self) -> None:
@@ -192,9 +232,15 @@ class Presence:
             self._scope.spawn(self._probe(node_id, packet.ver), "probe")
 
     def on_own_info(self, packet: Info) -> None:
-        """Somebody else uses our node id. A packet never ends a process: it is told, once a namesake."""
+        """Somebody else uses our node id. While we start we give way; later no packet ends us: it is told, once a namesake."""
         instance_id, told = packet.instance_id, self._conflicts
         if instance_id == self._registry.local_node.instance_id or instance_id in told or len(told) >= CONFLICTS_TOLD:
+            return
+        if self._settled is not None or not self._present:
+            self._rival = NodeIdTakenError(packet.sender, instance_id, packet.hostname)
+            self._present = False
+            self._claimed.set()
+            self._still(0.0)
             return
         told.add(instance_id)
         log.error(
@@ -204,6 +250,11 @@ class Presence:
         self._watcher.announce_local(
             "$node.conflict", {"nodeID": packet.sender, "instanceID": packet.instance_id, "hostname": packet.hostname}
         )
+        if self._settings.registry.on_conflict == "stop":
+            self._present = False  # A goodbye would be taken for the namesake's.
+            self._watcher.give_way()
+        else:
+            self._send_info(versions=self._versions)  # Whoever took its INFO for ours is to know better.
 
     def lost(self, node_id: str, unexpected: bool) -> bool:
         """A node is gone: it said so, or the message broker says that nobody listens there. False if that is no news."""
@@ -254,6 +305,8 @@ class Presence:
         self._sender.send("DISCOVER", Discover(), node_id, version)
 
     def _send_info(self, node_id: str | None = None, versions: tuple[str, ...] = ()) -> None:
+        if not self._present:
+            return
         for version in versions or self.speaking():
             self._sender.send("INFO", self._info(), node_id, version)
 

@@ -24,7 +24,8 @@ def run(
     id: str | None = None,
     middlewares: Sequence[Middleware | type[Middleware]] = (),
 ) -> int:
-    """Run these services until SIGINT or SIGTERM, then stop cleanly. Returns the exit code, 0.
+    """Run these services until SIGINT or SIGTERM, then stop cleanly. Returns the exit code: 0, or 1 if the node
+    gave way to a namesake (``registry.on_conflict``).
 
     A signal during the start undoes the start. A second one ends the process at once, with
     128 + its number: also one that waits for a thread which hangs. Without settings, logs go to standard error at INFO. Runs on uvloop where
@@ -32,7 +33,7 @@ def run(
 
     Raises:
         Whatever makes the start fail, with everything undone: a wrong setting or service
-        (`BrokerOptionsError`, `ServiceSchemaError`), refused credentials (`TransporterError`), a
+        (`BrokerOptionsError`, `ServiceSchemaError`), an id that is taken (`NodeIdTakenError`), refused credentials (`TransporterError`), a
         taken port (`OSError`), what a service's own `started` raises.
         RuntimeError: An event loop runs in this thread already.
     """
@@ -40,10 +41,11 @@ def run(
         raise RuntimeError("run() has an event loop of its own; inside another use `async with Broker(...)`")
     chosen = settings if settings is not None else Settings(log_level="INFO")
 
-    async def main() -> None:
+    async def main() -> int:
         loop = asyncio.get_running_loop()
         stop = _StopSignals(loop, asyncio.current_task())
         broker = Broker(id, settings=chosen, middlewares=middlewares)
+        broker.ending = stop.asked
         try:
             for service in services:
                 await broker.register(service)
@@ -53,15 +55,15 @@ def run(
             if not stop.asked.is_set():
                 raise
         finally:
-            if broker.started:  # A start that failed or was cut off has undone itself.
+            if broker.started or broker.gave_way:  # A start that failed or was cut off has undone itself.
                 await broker.stop()
             # The runner would do it too, but between here and there is a moment without a running loop,
             # in which uvloop loses a signal: the one that is to end a process whose thread hangs.
             await loop.shutdown_default_executor()
+        return 1 if broker.gave_way else 0
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(main())
-    return 0
+        return runner.run(main())
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -78,7 +80,7 @@ class _StopSignals:
     Until `wait` is called, the first one cancels the task, since that is how a start is undone.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[None] | None) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[int] | None) -> None:
         self.asked = asyncio.Event()
         self._starting = task
         for number in STOP_SIGNALS:

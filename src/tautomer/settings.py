@@ -69,6 +69,8 @@ class RegistrySettings:
         nodes_max: More nodes are refused.
         services_max: Services one node may announce.
         actions_max: Actions one node may announce.
+        on_conflict: What to do when a namesake of this node turns up later: ``"stay"``, or ``"stop"`` without a
+            word, so that it has the name alone.
     """
 
     strategy: str | Callable[[], Strategy] = "RoundRobin"
@@ -76,8 +78,11 @@ class RegistrySettings:
     nodes_max: int = 2_000
     services_max: int = 500
     actions_max: int = 5_000
+    on_conflict: Literal["stay", "stop"] = "stay"
 
     def __post_init__(self) -> None:
+        if self.on_conflict not in ("stay", "stop"):
+            raise BrokerOptionsError(f"registry.on_conflict is 'stay' or 'stop', not {self.on_conflict!r}")
         _at_least("registry", 1, nodes_max=self.nodes_max, services_max=self.services_max, actions_max=self.actions_max)
 
 
@@ -94,7 +99,8 @@ class TransitSettings:
         settle: Seconds to wait at most for the other nodes' INFOs at start.
         settle_quiet: Seconds without a new INFO after which the wait ends early.
         announce_delay: Seconds by which the INFO about changed services is held back, to send one for many.
-        stop_delay: Seconds between withdrawing the services and refusing requests.
+        stop_delay: Seconds without a request after which a leaving node begins to refuse them. Its services are
+            withdrawn before; others go on asking until they have read that.
         offline_wait: Seconds that a call waits for the line to the message broker to come back; when it has been away
             for longer, calls fail at once. 0: they always do. For as long after its return, nodes that do not listen
             yet count as on their way back.
@@ -147,6 +153,7 @@ class Settings:
         heartbeat_interval: Seconds between signs of life. Node's peers give up after 30.
         heartbeat_timeout: Seconds of silence after which a node counts as lost.
         shutdown_timeout: Seconds that running calls, and then each service, may take at stop.
+        stall_warning: Seconds that the event loop may stand still before a warning says so; 0 for no warning.
         dependency_timeout: Seconds a service waits for its dependencies; 0 for no end.
         log_level: Name of the level for all of tautomer's loggers, or None to leave logging alone.
         log_format: ``"PLAIN"`` or ``"JSON"``.
@@ -166,6 +173,7 @@ class Settings:
     heartbeat_interval: float = 5.0
     heartbeat_timeout: float = 30.0
     shutdown_timeout: float = 10.0
+    stall_warning: float = 0.5
     dependency_timeout: float = 0.0
     log_level: str | None = None
     log_format: Literal["PLAIN", "JSON"] = "PLAIN"
@@ -195,6 +203,7 @@ class Settings:
             request_timeout=self.request_timeout,
             max_call_level=self.max_call_level,
             shutdown_timeout=self.shutdown_timeout,
+            stall_warning=self.stall_warning,
             dependency_timeout=self.dependency_timeout,
         )
         _at_least(

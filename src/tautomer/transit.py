@@ -31,7 +31,17 @@ from tautomer.ports import Transporter
 from tautomer.presence import Presence
 from tautomer.protocol.codec import Codec, Refused
 from tautomer.protocol.losses import Losses
-from tautomer.protocol.packets import VERSIONS, Event, Packet, Ping, Pong, ReceivedResponse, Request, timeout_ms
+from tautomer.protocol.packets import (
+    VERSIONS,
+    Discover,
+    Event,
+    Packet,
+    Ping,
+    Pong,
+    ReceivedResponse,
+    Request,
+    timeout_ms,
+)
 from tautomer.protocol.pending import Pending, PendingRequests
 from tautomer.protocol.refusals import is_refusal, may_go_elsewhere
 from tautomer.protocol.topics import Topics
@@ -48,6 +58,12 @@ SWEEP = 0.05
 
 DEFAULT_TIMEOUT = 30.0
 """Seconds for calls between nodes when nobody said otherwise (architecture §15.12)."""
+
+LINGER_MOST = 10
+"""Times `stop_delay` that a leaving node serves on at most, while requests keep coming."""
+
+CLAIM_TOKEN = "id"
+"""Token of the question who has our id; those of requests are numbers."""
 
 Waiter = tuple["asyncio.Future[Any]", Context[Any]]
 
@@ -150,17 +166,62 @@ class Transit:
 
         Raises:
             TransporterError: The line cannot be had, and trying again would not help.
+            NodeIdTakenError: Another node has our id.
         """
         self._loop = asyncio.get_running_loop()
         await self._transporter.connect(self)
+        await self._claim_id()
         await self._transporter.subscribe(tuple(self._commands))
         await self.presence.join()
         self.is_ready.set()
         self.announce_local("$transporter.connected", {"wasReconnect": False})
 
+    async def _claim_id(self) -> None:
+        """Ask who has our id, before we listen under it: its requests would be answered by us, too, as not found."""
+        asker = self.presence.asker
+        answers = self._topics.targeted("INFO", asker)
+        self._commands[answers] = "INFO"
+        try:
+            while True:
+                await self._transporter.subscribe((answers,))
+                for version in self._versions:
+                    self._ask_for_id(Discover(version, asker))
+                await self.presence.claim()
+                if self._transporter.connected:  # Else silence means nothing.
+                    break
+        finally:
+            del self._commands[answers]
+
+    def _ask_for_id(self, packet: Discover) -> None:
+        try:
+            self._publish("DISCOVER", packet, self._topics.targeted("DISCOVER", self._node_id), CLAIM_TOKEN)
+        except MoleculerError as error:
+            self.drop("unsent", "DISCOVER", f"DISCOVER was not sent: {error}")
+
     @property
     def connected(self) -> bool:
         return self.is_ready.is_set() and self._transporter.connected
+
+    async def linger(self, delay: float) -> None:
+        """Serve on, though our services are withdrawn: until for `delay` seconds no request came, ten times that at most.
+
+        Whoever has not read our INFO yet still asks us, and a Node caller does not try again what is refused.
+        """
+        came = 0
+        serve = self._handlers["REQ"]
+
+        def on_late(packet: Any) -> None:
+            nonlocal came
+            came += 1
+            serve(packet)
+
+        self._handlers["REQ"] = on_late
+        for _ in range(LINGER_MOST):
+            before = came
+            await asyncio.sleep(delay)
+            if came == before:
+                break
+        self._handlers["REQ"] = serve
 
     def refuse(self) -> None:
         """Run no more requests and events: requests are answered as not run, and go elsewhere."""
@@ -387,6 +448,9 @@ class Transit:
 
     def undelivered(self, token: str) -> None:
         """Nobody listens on the topic of this request: it surely did not run, and the node is gone."""
+        if token == CLAIM_TOKEN:
+            self.presence.unclaimed()
+            return
         request_id = self._tokens.pop(token, None)
         pending = None if request_id is None else self._pending.drop(request_id)
         if pending is not None:
@@ -415,6 +479,9 @@ class Transit:
 
     def node_lost(self, node: Node, unexpected: bool) -> None:
         self._losses.lost(node.id, self._clock())
+
+    def give_way(self) -> None:
+        self._broker.give_way()
 
     def announce_local(self, event: str, payload: dict[str, Any]) -> None:
         try:

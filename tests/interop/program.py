@@ -96,6 +96,9 @@ class Program:
         """End it as a crash would."""
         await self._end(signal.SIGKILL)
 
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
     async def terminate(self) -> None:
         """Ask it to leave in good order, and wait until it has."""
         await self._end(signal.SIGTERM)

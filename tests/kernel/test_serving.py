@@ -354,6 +354,7 @@ async def test_a_middleware_that_fails_to_send_keeps_the_node_well(
 # --- errors on their way (ready-made property 2) ---
 
 WITH_ARGUMENTS: dict[str, tuple[Any, ...]] = {
+    "NodeIdTakenError": ("a",),
     "MaxCallLevelError": ("n", 5),
     "ProtocolVersionMismatchError": ("n", "5", "4"),
     "InvalidPacketDataError": ({"x": 1},),

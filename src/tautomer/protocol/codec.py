@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 from collections.abc import Callable
@@ -11,11 +12,13 @@ import msgspec
 
 from tautomer.errors import SerializationError
 from tautomer.ports import Serializer
+from tautomer.protocol.nesting import is_deeper
 from tautomer.protocol.packets import (
     ID_CHARS_MAX,
     READ_AS,
     VERSIONS,
     Event,
+    Info,
     Packet,
     ReceivedResponse,
     Request,
@@ -26,6 +29,22 @@ from tautomer.protocol.topics import is_topic_part
 
 SENDERS_KEPT: Final = 10_000
 INFO_BYTES_MAX: Final = 1024 * 1024
+
+DEPTH_MAX: Final = 100
+"""Levels of lists and objects in a packet, the packet itself among them."""
+
+FLAT_BYTES: Final = 260
+"""A packet of JSON up to this size has no room for so many pairs of brackets beside its own fields."""
+
+CROWDED: Final = 10_000
+"""Lists and objects in one packet of which the garbage collector is not to count each."""
+
+CONTAINERS_MAX: Final = 100_000
+"""More lists and objects in one packet than this stand close together, or it is refused: see `CONTAINER_BYTES`."""
+
+CONTAINER_BYTES: Final = 5
+"""Bytes for each of them. Nothing that somebody would send is as empty as that; a MiB of it would hold up the loop."""
+
 _BINARY: Final[frozenset[type]] = frozenset({bytes, bytearray, memoryview})
 _ANSWERS: Final = (Response, Event)
 
@@ -72,6 +91,7 @@ class Codec:
         self._senders: set[str] = set()
         # Passing JSON on undecoded to an HTTP client is only right when the mesh speaks JSON.
         self.is_json = serializer.name == "JSON"
+        self._flat_bytes = FLAT_BYTES if self.is_json else DEPTH_MAX
         self.keep_raw = False
         self._whole_response: Callable[[bytes], WholeResponse] = serializer.decoder(WholeResponse)
 
@@ -102,6 +122,32 @@ class Codec:
         Raises:
             Refused: Nothing else, whatever the bytes are.
         """
+        if len(data) > self._flat_bytes:
+            opened = data.count(b"[") + data.count(b"{") if self.is_json else len(data)
+            if opened > DEPTH_MAX:
+                return self._decode_nested(command, data, opened)
+        return self._decode(command, data)
+
+    def _decode_nested(self, command: str, data: bytes, opened: int) -> Packet:
+        """Decode what has room for nesting too deep. `opened` is how many lists and objects it may hold."""
+        if self.is_json and opened > CONTAINERS_MAX and opened * CONTAINER_BYTES > len(data):
+            raise Refused("undecodable", f"{opened} lists and objects in {len(data)} bytes")
+        # Collecting garbage again and again while nothing but new objects come takes as long as decoding them.
+        paused = opened > CROWDED and gc.isenabled()
+        if paused:
+            gc.disable()
+        try:
+            packet = self._decode(command, data)
+        finally:
+            if paused:
+                gc.enable()
+        if command == "RES" and _is_too_deep(packet):
+            packet = self._decoders["RES"](data)  # The caller is to hear that of the answer; the rest is looked at.
+        if _is_too_deep(packet):
+            raise Refused("undecodable", f"nested deeper than {DEPTH_MAX} levels", packet.sender)
+        return packet
+
+    def _decode(self, command: str, data: bytes) -> Packet:
         if command == "RES":
             if not self.keep_raw:
                 try:
@@ -133,12 +179,15 @@ class Codec:
             SerializationError: It cannot be decoded.
         """
         try:
-            return self._value(raw)  # Raw is a buffer as bytes are, and spares a copy.
+            value = self._value(raw)  # Raw is a buffer as bytes are, and spares a copy.
         except (ValueError, RecursionError) as error:
             try:
-                return _lenient(bytes(raw))
+                value = _lenient(bytes(raw))
             except (ValueError, RecursionError):
                 raise SerializationError(f"An answer cannot be decoded: {error}") from error
+        if memoryview(raw).nbytes >= 2 * DEPTH_MAX and is_deeper(value, DEPTH_MAX - 1):
+            raise SerializationError(f"An answer is nested deeper than {DEPTH_MAX} levels")
+        return value
 
     def _second_try(self, command: str, data: bytes, error: Exception) -> Packet:
         """Lone surrogates are valid JSON to Node but not to msgspec; the standard library reads them."""
@@ -192,6 +241,15 @@ def _check_origin(version: object, sender: object) -> None:
     if not fit:
         shown = repr(sender[:80]) if isinstance(sender, str) else f"of type {type(sender).__name__}"
         raise Refused("sender", f"sender {shown} cannot be part of a topic")
+
+
+def _is_too_deep(packet: Packet) -> bool:
+    if isinstance(packet, Info):
+        services = [getattr(service, field) for service in packet.services for field in service.__struct_fields__]
+        values = [packet.metadata, packet.client, packet.config, *services]
+    else:
+        values = [getattr(packet, field) for field in packet.__struct_fields__]
+    return any(is_deeper(value, DEPTH_MAX - 1) for value in values)
 
 
 def _refuse_malformed(command: str, loose: dict[str, Any], error: Exception) -> NoReturn:

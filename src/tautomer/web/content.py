@@ -8,20 +8,15 @@ from __future__ import annotations
 import codecs
 import re
 import zlib
-from itertools import accumulate
 
 import msgspec
 
 from tautomer.errors import BadRequestError, PayloadTooLarge, UnsupportedMediaTypeError
+from tautomer.protocol.nesting import is_deeper
 
 __all__ = ["charset_of", "decode_json", "decode_text", "inflate"]
 
 _CHARSET = re.compile(r';[ \t]*charset[ \t]*=[ \t]*"?([^\s;"]+)', re.IGNORECASE)
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-_BRACKETS = b"[]{}"
-_NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in _BRACKETS)
-# As signed bytes: one down for an opening bracket, one up for a closing one.
-_STEPS = bytes.maketrans(_BRACKETS, b"\x01\xff\x01\xff")
 
 _decode_json = msgspec.json.Decoder().decode
 
@@ -125,15 +120,9 @@ def decode_json(data: bytes, charset: str = "utf-8", depth_max: int = 64) -> obj
         raise _too_deep(depth_max) from None
     except ValueError as error:
         raise _broken(_reason(error)) from None
-    if depth_max and data.count(b"[") + data.count(b"{") > depth_max and _depth(data) > depth_max:
+    if depth_max and data.count(b"[") + data.count(b"{") > depth_max and is_deeper(value, depth_max):
         raise _too_deep(depth_max)
     return value
-
-
-def _depth(data: bytes) -> int:
-    """Greatest nesting of a document that is known to be well-formed."""
-    steps = _STRING.sub(b"", data).translate(_STEPS, _NOT_BRACKETS)
-    return max(accumulate(memoryview(steps).cast("b")), default=0)
 
 
 def _reason(error: ValueError) -> str:

@@ -1,0 +1,115 @@
+"""Workers restarted one after the other while requests come in at a steady rate: none fails (promise M6)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from tests.web import door
+
+from .mesh import Mesh
+from .npm import ROOT
+from .peers import until
+from .program import Program
+
+pytestmark = [pytest.mark.interop, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+
+RATE = 200
+"""Requests a second, begun whether or not those before were answered."""
+
+SETTINGS: dict[str, Any] = {}
+
+
+async def start(mesh: Mesh, *words: str, **settings: Any) -> Program:
+    arguments = [*words, mesh.namespace, mesh.url, json.dumps(settings)]
+    return await Program.start(words[-1], [sys.executable, "-m", "tests.interop.worker_program", *arguments], cwd=ROOT)
+
+
+class Load:
+    """Requests at a steady rate from now on; `answers` counts how they ended."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.answers: Counter[object] = Counter()
+        self._begun: list[asyncio.Task[None]] = []
+        self._pacer = asyncio.create_task(self._pace())
+
+    async def _pace(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            due += 1 / RATE
+            await asyncio.sleep(due - loop.time())
+            self._begun.append(asyncio.create_task(self._one()))
+
+    async def _one(self) -> None:
+        try:
+            answer = await door.ask(self.port, "GET", "/worker/work")
+        except Exception as error:
+            self.answers[repr(error)] += 1
+        else:
+            self.answers[answer.body.decode() if answer.status == 200 else (answer.status, answer.body)] += 1
+
+    async def end(self) -> None:
+        """Begin no more, and wait for the last answers."""
+        self._pacer.cancel()
+        await asyncio.gather(*self._begun)
+
+
+async def roll(mesh: Mesh, port: int, serves: Callable[[str], Awaitable[bool]], **settings: Any) -> Counter[object]:
+    """Restart each of two workers twice under load."""
+    workers = {id: await start(mesh, id, **settings) for id in ("w1", "w2")}
+    try:
+        for id in workers:
+            await until(lambda id=id: serves(id))  # type: ignore[misc]  # mypy cannot infer such a lambda.
+        load = Load(port)
+        for id in ("w1", "w2", "w1", "w2"):
+            await asyncio.sleep(0.3)
+            await workers[id].terminate()
+            await workers[id].close()
+            workers[id] = await start(mesh, id, **settings)
+            answered = load.answers[f'"{id}"']
+            await until(lambda id=id, before=answered: more(load, id, before))  # type: ignore[misc]  # As above.
+        await load.end()
+    finally:
+        await asyncio.gather(*(worker.close() for worker in workers.values()))
+    return load.answers
+
+
+async def more(load: Load, id: str, before: int) -> bool:
+    return load.answers[f'"{id}"'] > before + 5
+
+
+def whoever_answers(port: int) -> Callable[[str], Awaitable[bool]]:
+    async def serves(id: str) -> bool:
+        return (await door.ask(port, "GET", "/worker/work")).body.decode() == f'"{id}"'
+
+    return serves
+
+
+async def test_none_fails_behind_a_python_gateway(mesh: Mesh) -> None:
+    gateway = await start(mesh, "gateway", "door")
+    try:
+        port = gateway.ready["port"]
+        answers = await roll(mesh, port, whoever_answers(port), **SETTINGS)
+    finally:
+        await gateway.close()
+
+    assert {'"w1"', '"w2"'} == set(answers)
+    print(answers)
+
+
+async def test_none_fails_behind_a_node_js_gateway(mesh: Mesh) -> None:
+    gateway = await mesh.add_node("0.15", services=[{"kind": "gateway", "name": "api"}])
+    port = (await gateway.program.ask("port", name="api"))["value"]
+
+    answers = await roll(mesh, port, whoever_answers(port), **SETTINGS)
+
+    assert {'"w1"', '"w2"'} == set(answers)
+    print(answers)
