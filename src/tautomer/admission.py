@@ -22,6 +22,9 @@ QUIET_LOOKS: Final = 10
 TURN: Final = 0.01
 """Seconds that one turn of the loop should take at most."""
 
+WINDOW: Final = 0.05
+"""Seconds of the loop over which it is measured what a request costs."""
+
 SHARE_MAX: Final = 64
 """Requests started in one turn."""
 
@@ -44,7 +47,19 @@ class Admission(Generic[R]):
         waiting: Requests, oldest first.
     """
 
-    __slots__ = ("_cost", "_delay", "_quiet", "_share", "_since", "_taken", "_taken_at", "behind", "waiting")
+    __slots__ = (
+        "_cost",
+        "_delay",
+        "_done",
+        "_quiet",
+        "_share",
+        "_since",
+        "_spent",
+        "_taken",
+        "_taken_at",
+        "behind",
+        "waiting",
+    )
 
     def __init__(self, delay: float) -> None:
         self._delay = delay
@@ -52,8 +67,11 @@ class Admission(Generic[R]):
         self.waiting: deque[R] = deque()
         self._quiet = 0
         self._share = 1
-        # Seconds of the loop that one request costs, as measured of late.
+        # Seconds of the loop that one request costs, as measured of late; 0 while that is not known.
         self._cost = 0.0
+        self._spent = 0.0
+        self._done = 0
+        # How many were started in the last turn, and when; 0 if nobody was left waiting.
         self._taken = 0
         self._taken_at = 0.0
         self._since = 0.0
@@ -76,6 +94,10 @@ class Admission(Generic[R]):
             return True
         return deadline is not None and wait > (deadline - now) / 2
 
+    def too_late(self, now: float, deadline: float | None) -> bool:
+        """Whether a request that waited is not worth starting: it would not be done by its deadline."""
+        return deadline is not None and now + 2 * self._cost >= deadline
+
     def add(self, request: R, now: float) -> None:
         if not self.waiting:
             self._since = now
@@ -84,15 +106,26 @@ class Admission(Generic[R]):
     def take(self, now: float) -> list[R]:
         """The next to start. To be called once in each turn of the loop while anybody waits."""
         if self._taken:
-            turn = now - self._taken_at
-            cost = turn / self._taken
-            self._cost += 0.2 * (cost - self._cost) if self._cost else cost
-            if turn > TURN:
-                self._share = max(1, self._share // 2)
-            elif turn < TURN / 2:
-                self._share = min(SHARE_MAX, self._share * 2)
+            self._measure(now - self._taken_at)
         waiting = self.waiting
         taken = [waiting.popleft() for _ in range(min(self._share, len(waiting)))]
-        # The last turn of a queue is not measured: nobody comes here after it.
-        self._taken, self._taken_at = len(taken) if waiting else 0, now
+        if waiting:
+            self._taken, self._taken_at = len(taken), now
+        else:
+            # What comes later may cost something else.
+            self._taken, self._spent, self._done, self._cost = 0, 0.0, 0, 0.0
         return taken
+
+    def _measure(self, turn: float) -> None:
+        """The turn in which `_taken` requests were started took so many seconds."""
+        if turn > TURN:
+            self._share = max(1, self._share // 2)
+        elif turn < TURN / 2:
+            self._share = min(SHARE_MAX, self._share * 2)
+        self._spent += turn
+        self._done += self._taken
+        # A single turn says little: in it, hundreds of requests may have been read as well.
+        if self._spent >= WINDOW:
+            cost = self._spent / self._done
+            self._cost = (self._cost + cost) / 2 if self._cost else cost
+            self._spent, self._done = 0.0, 0

@@ -41,7 +41,7 @@ Drop = Callable[[str, str, str, str], None]
 SWEEP = 0.05
 """Seconds between two looks at what is overdue."""
 
-AT_ONCE = 128
+AT_ONCE = 16
 """Requests that run at once before more are started a few in a turn: if they compute, all else waits for all of them."""
 
 TEXTS = ("name", "message", "nodeID", "code", "type")
@@ -195,8 +195,12 @@ class Serving:
     def _turn(self) -> None:
         """Start as many as fit into one turn of the loop; whatever came in is read before the next."""
         self._turning = False
-        for packet, ctx in self._line.take(self._clock()):
-            self._running[ctx] = self._start(self._serve(packet, ctx), packet.action)
+        now, line = self._clock(), self._line
+        for packet, ctx in line.take(now):
+            if line.too_late(now, ctx.deadline):
+                self.answer_error(packet, RequestTimeoutError(packet.action, self._node_id), ctx)
+            else:
+                self._running[ctx] = self._start(self._serve(packet, ctx), packet.action)
         if self._line.waiting:
             self._turn_soon()
         else:
