@@ -432,3 +432,28 @@ def test_constructors_take_what_moleculers_take() -> None:
     assert ["message", "type", "data"] == list(inspect.signature(ValidationError).parameters)
     assert MoleculerRetryableError("x", 503).code == 503
     assert "BAD_GATEWAY" == BrokerDisconnectedError().type
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (errors.BrokerDisconnectedError(), "not run"),
+        (errors.ServiceNotFoundError("a.b"), "not run"),
+        (errors.ServiceNotAvailableError("a.b"), "not run"),
+        (errors.RequestSkippedError("a.b"), "not run"),
+        (errors.QueueIsFullError("a.b"), "not run"),
+        (errors.MaxCallLevelError("n", 5), "not run"),
+        (errors.RequestTimeoutError("a.b"), "unknown"),
+        (errors.RequestRejectedError("a.b"), "unknown"),
+        (errors.MoleculerServerError("m"), "failed"),
+        (errors.RemoteError(), "failed"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_an_error_says_what_is_known_of_its_call(error: errors.MoleculerError, outcome: str) -> None:
+    arrived = errors.from_wire(errors.to_wire(error, "n"), "n")
+
+    assert outcome == error.outcome
+    assert "outcome" not in errors.to_wire(error, "n")
+    # Elsewhere the same class may be about a call inside the one that was asked for.
+    assert ("unknown" if outcome == "unknown" else "failed") == arrived.outcome

@@ -125,10 +125,11 @@ class Serving:
         if not self._sweep.running:
             self._wake()
         request_id, sender = packet.id, packet.sender
-        if seen.newer.get(request_id) == sender or seen.older.get(request_id) == sender:
+        key = hash(request_id) ^ hash(sender)
+        if key in seen.newer or key in seen.older:
             self._drop("duplicate", sender, f"'{request_id}' came before", "REQ")
             return
-        seen.newer[request_id] = sender
+        seen.newer.add(key)
         if len(seen.newer) >= seen.most:
             seen.overflow()
         endpoints = self._registry.actions.get(packet.action)

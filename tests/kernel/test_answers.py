@@ -135,6 +135,30 @@ async def test_an_answer_without_data_is_none(caller: Broker, peer: Foreign) -> 
     assert await task is None
 
 
+async def test_meta_of_an_answer_comes_back_but_for_what_the_caller_said_of_itself(
+    caller: Broker, peer: Foreign
+) -> None:
+    parent = caller.context(meta={"user": "me", "$client": "mine", "color": "red"})
+    task = asyncio.ensure_future(parent.call("far.do"))
+    request = await peer.hears("REQ")
+
+    told = {"user": "somebody else", "$client": "forged", "color": "blue", "$statusCode": 201, "more": 1}
+    peer.answer(request, meta=told)
+
+    await task
+    assert {"user": "me", "$client": "mine", "color": "blue", "$statusCode": 201, "more": 1} == parent.meta
+
+
+async def test_a_user_that_the_caller_does_not_know_may_come_from_elsewhere(caller: Broker, peer: Foreign) -> None:
+    parent = caller.context()
+    task = asyncio.ensure_future(parent.call("far.do"))
+
+    peer.answer(await peer.hears("REQ"), meta={"user": {"id": 5}})
+
+    await task
+    assert {"id": 5} == parent.user
+
+
 # --- whatever comes first (ready-made property 4) ---
 
 ENDS: dict[str, type[BaseException] | None] = {

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from tautomer import Broker, Context, Middleware, Service, action, errors
 from tautomer.errors import MoleculerError, PayloadTooLargeError
+from tautomer.host import Host
 from tautomer.settings import TransitSettings
 from tautomer.transporters.memory import MemoryTransporter
-from tests.kernel.mesh import Foreign, Mesh, until
+from tests.kernel.mesh import Clock, Foreign, Mesh, dropped, until
 
 
 class Worded(MoleculerError):
@@ -254,6 +255,61 @@ async def test_a_stream_is_refused_as_not_supported(node: Broker, peer: Foreign)
     answer = await peer.ask("a", "work.add", stream=True, seq=0)
 
     assert (501, "STREAM_NOT_SUPPORTED") == (answer["error"]["code"], answer["error"]["type"])
+
+
+# --- requests that come twice, or too late ---
+
+
+async def test_a_request_that_comes_five_times_runs_once(node: Broker, peer: Foreign, work: Work) -> None:
+    for _ in range(5):
+        peer.request("a", "work.wait", id="same")
+    await until(lambda: work.seen)
+    work.release.set()
+    await peer.hears("RES", id="same")
+    peer.request("a", "work.wait", id="same")
+    assert await peer.finds_well("a")
+
+    assert ["began"] == work.seen
+    assert 1 == len(peer.packets("RES", id="same"))
+    assert 5 == dropped(node)["duplicate"]
+
+
+async def test_the_same_id_from_another_node_is_another_request(
+    node: Broker, peer: Foreign, mesh: Mesh, work: Work
+) -> None:
+    other = await mesh.foreign("g")
+    work.release.set()
+
+    first = await peer.ask("a", "work.wait", id="same")
+    second = await other.ask("a", "work.wait", id="same")
+
+    assert ["released", "released"] == [first["data"], second["data"]]
+
+
+async def test_a_request_whose_time_is_over_before_its_turn_is_not_run(mesh: Mesh, peer: Foreign) -> None:
+    clock = Clock()
+
+    class Stalling(Service):
+        name = "stalling"
+        seen: ClassVar[list[str]] = []
+
+        @action
+        async def stall(self, ctx: Context) -> None:
+            """Holds up the loop, as far as the clock can tell."""
+            clock.now += 8.0
+
+        @action
+        async def late(self, ctx: Context) -> None:
+            self.seen.append("late")
+
+    await mesh.node("a", Stalling, host=Host(clock=clock))
+    peer.request("a", "stalling.stall")
+    late = peer.request("a", "stalling.late", timeout=5_000)
+
+    answer = await peer.hears("RES", id=late)
+
+    assert ("REQUEST_TIMEOUT", 504) == (answer["error"]["type"], answer["error"]["code"])
+    assert [] == Stalling.seen
 
 
 # --- what cannot be sent ---
