@@ -16,6 +16,8 @@ import pytest
 import tautomer
 from tautomer import Service, Settings, event, run
 from tautomer.errors import ServiceSchemaError
+from tautomer.protocol.packets import Info
+from tautomer.settings import RegistrySettings
 from tests.programs import Program
 
 
@@ -55,6 +57,26 @@ class Short(Service):
 
 
 QUIET = Settings(log_level="ERROR")
+
+
+class Haunted(Short):
+    """Hears of a namesake as soon as the node has started."""
+
+    @event("$broker.started")
+    def on_start(self) -> None:
+        namesake = Info(services=[], instance_id="other", ver="5", sender=self.broker.id)
+        assert self.broker.transit is not None
+        self.broker.transit.presence.on_own_info(namesake)
+
+
+def test_a_node_that_gives_way_to_a_namesake_stops_and_gives_exit_code_1() -> None:
+    settings = Settings(
+        log_level="CRITICAL", transporter="memory://haunted", registry=RegistrySettings(on_conflict="stop")
+    )
+    service = Haunted()
+
+    assert 1 == run(service, settings=settings)
+    assert ["stopped"] == service.seen
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

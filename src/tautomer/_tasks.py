@@ -12,6 +12,9 @@ log = logging.getLogger("tautomer.tasks")
 CANCEL_WAIT: Final = 1.0
 """Seconds that a cancelled task may take to clean up before a closing scope goes on without it."""
 
+_LEAST: Final = 0.001
+"""Seconds for what has none: what needs not wait is done."""
+
 
 class TaskScope:
     """Owns the tasks of one component. Whoever opens a scope closes it.
@@ -105,6 +108,16 @@ class TaskScope:
             for task in late:
                 self._tasks.pop(task, None)  # A tidy one that had not begun does not do it itself.
         return len(late)
+
+
+async def in_time(coro: Coroutine[Any, Any, None], seconds: float, label: str) -> bool:
+    """Run it in a task of its own, and whether it ended by itself within `seconds`.
+
+    One that did not is cancelled; one that does not end even then is logged and left behind.
+    """
+    scope = TaskScope(label)
+    scope.spawn(coro, label)
+    return await scope.close(max(seconds, _LEAST)) == 0
 
 
 class TaskStarter:

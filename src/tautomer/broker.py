@@ -412,7 +412,7 @@ class Broker:
                 self._stalls.start()
                 await notify(self.middlewares, "broker_starting", self)
                 await self._connect()
-                await self._start_services()
+                await self._local.start_all()
                 self.started = True
                 if self.transit is not None and self.transit.connected:
                     self.transit.presence.announce_now()
@@ -420,7 +420,7 @@ class Broker:
         except BaseException as error:
             self.started, self._starting, self._ended = False, None, True
             await self._tear_down(self._local.all)
-            await notify(self.middlewares, "broker_stopped", self, backwards=True)
+            await self._tell_stop("broker_stopped")
             if limit.expired() and isinstance(error, TimeoutError):
                 raise MoleculerServerError("the broker was stopped while it started", 500, "BROKER_STOPPED") from None
             raise
@@ -456,19 +456,6 @@ class Broker:
             transit.presence.announce_now()
         return None
 
-    async def _start_services(self) -> None:
-        begun: list[Service] = []
-        # Once more, as a service may bring in others while it starts.
-        while fresh := [service for service in self._local.all if service not in begun]:
-            begun += fresh
-            try:
-                async with asyncio.TaskGroup() as together:
-                    for service in fresh:
-                        together.create_task(self._local.start(service), name=f"start {service.full_name}")
-            except BaseExceptionGroup as failed:
-                # The first to fail is the reason; the others were cancelled for it.
-                raise failed.exceptions[0] from None
-
     async def stop(self) -> None:
         """Leave the mesh: what runs is finished first, and no new request is lost (promise M6)."""
         await asyncio.shield(self._stop_begun())
@@ -494,14 +481,17 @@ class Broker:
                 await self._tear_down([])
             return
         self.started, self._ended = False, True
-        await notify(self.middlewares, "broker_stopping", self, backwards=True)
+        await self._tell_stop("broker_stopping")
         if self.transit is not None:
             self.transit.presence.leave()
         await self._local.tell_stopping()
         await self._tear_down(list(self._local.all))
-        await notify(self.middlewares, "broker_stopped", self, backwards=True)
+        await self._tell_stop("broker_stopped")
         self.broadcast_local("$broker.stopped", {})
         log.info("node stopped", extra={"node": self.id})
+
+    async def _tell_stop(self, hook: str) -> None:
+        await notify(self.middlewares, hook, self, backwards=True, timeout=self.settings.shutdown_timeout)
 
     async def _tear_down(self, services: Sequence[Service]) -> None:
         if self.transit is not None:

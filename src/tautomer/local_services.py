@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from tautomer._tasks import in_time
 from tautomer.context import Context
 from tautomer.definitions import ActionDef, EventDef, by_context, plain, takes_context
 from tautomer.delivery import Delivery, each_in_turn
-from tautomer.errors import GracefulStopTimeoutError, ServiceSchemaError
+from tautomer.errors import GracefulStopTimeoutError, MoleculerServerError, ServiceSchemaError
 from tautomer.middleware import Middleware, compose, notify
 from tautomer.ports import Handler
 from tautomer.protocol.packets import subscription_key
@@ -106,6 +107,29 @@ class LocalServices:
         await notify(self._middlewares, "service_started", service)
         log.info("service started", extra={"service": service.full_name})
 
+    async def start_all(self) -> None:
+        """Start every service, side by side.
+
+        Raises:
+            Exception: What the first to fail raised; the others were cancelled for it.
+            MoleculerServerError: One was cancelled from within, type ``START_CANCELLED``.
+        """
+        begun: list[Service] = []
+        # Once more, as a service may bring in others while it starts.
+        while fresh := [service for service in self.all if service not in begun]:
+            begun += fresh
+            try:
+                async with asyncio.TaskGroup() as together:
+                    starts = [
+                        together.create_task(self.start(service), name=f"start {service.full_name}")
+                        for service in fresh
+                    ]
+            except BaseExceptionGroup as failed:
+                raise failed.exceptions[0] from None
+            # A group takes this for nothing.
+            if cancelled := [start.get_name() for start in starts if start.cancelled()]:
+                raise MoleculerServerError(f"cancelled from within: {', '.join(cancelled)}", 500, "START_CANCELLED")
+
     async def tell_stopping(self) -> None:
         """Tell all that the node begins to stop: doors close."""
         for service in reversed(self.all):
@@ -121,12 +145,13 @@ class LocalServices:
             return
         self._begun.discard(id(service))
         entry = self._offered.pop(id(service), None)
-        await notify(self._middlewares, "service_stopping", service, backwards=True)
+        limit = self._limit(service)
+        await notify(self._middlewares, "service_stopping", service, backwards=True, timeout=limit)
         if entry is not None:
             self._registry.unregister_local(entry)
             self._broker.services_changed()
         await self._bounded(service, "stopped")
-        await notify(self._middlewares, "service_stopped", service, backwards=True)
+        await notify(self._middlewares, "service_stopped", service, backwards=True, timeout=limit)
         log.info("service stopped", extra={"service": service.full_name})
 
     def forget(self, service: Service) -> None:
@@ -136,19 +161,24 @@ class LocalServices:
             if isinstance(unborn, Coroutine):
                 unborn.close()
 
-    async def _bounded(self, service: Service, kind: str) -> None:
+    def _limit(self, service: Service) -> float:
+        """Seconds that each of its hooks may take at stop."""
         wire = service.settings.get("$shutdownTimeout")
-        limit = wire / 1000 if wire else self._broker.settings.shutdown_timeout
-        try:
-            async with asyncio.timeout(limit):
-                for hook in service.hooks(kind):
-                    told = hook()
-                    if told is not None:
-                        await told
-        except TimeoutError:
+        return float(wire / 1000 if wire else self._broker.settings.shutdown_timeout)
+
+    async def _bounded(self, service: Service, kind: str) -> None:
+        limit = self._limit(service)
+        if not await in_time(self._run_hooks(service, kind), limit, f"{service.full_name}.{kind}"):
             error = GracefulStopTimeoutError({"name": service.full_name})
             log.error(error.message, extra={"hook": kind, "seconds": limit})
-        except Exception:
+
+    async def _run_hooks(self, service: Service, kind: str) -> None:
+        try:
+            for hook in service.hooks(kind):
+                told = hook()
+                if told is not None:
+                    await told
+        except (Exception, SystemExit):
             log.exception("service failed to stop", extra={"service": service.full_name, "hook": kind})
 
     # --- from marks to endpoints ---

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from tautomer._tasks import in_time
 from tautomer.errors import BrokerOptionsError
 from tautomer.ports import Handler
 
@@ -183,20 +184,37 @@ def _checked(wrapped: Any, middleware: Middleware, hook: str, where: str = "") -
     return wrapped
 
 
-async def notify(middlewares: Sequence[Middleware], hook: str, subject: object, *, backwards: bool = False) -> None:
+async def notify(
+    middlewares: Sequence[Middleware],
+    hook: str,
+    subject: object,
+    *,
+    backwards: bool = False,
+    timeout: float | None = None,
+) -> None:
     """Call a life-cycle hook of each middleware, in order.
 
-    Those that stop are called in reverse (`backwards`); what one of them raises is logged, and never holds up a stop.
+    Those that stop are called in reverse (`backwards`), each for `timeout` seconds; what one of them raises is
+    logged, and never holds up a stop.
     """
     for middleware in reversed(middlewares) if backwards else middlewares:
         own = overridden(middleware, hook)
         if own is None:
             continue
-        try:
-            told = own(subject)
-            if isinstance(told, Awaitable):
-                await told
-        except Exception:
-            if not backwards:
-                raise
-            log.exception("middleware failed at stop", extra={"middleware": type(middleware).__name__, "hook": hook})
+        if timeout is None:
+            await _tell(middleware, own, hook, subject, backwards)
+        elif not await in_time(_tell(middleware, own, hook, subject, backwards), timeout, hook):
+            log.error("middleware did not stop in time", extra={"middleware": type(middleware).__name__, "hook": hook})
+
+
+async def _tell(
+    middleware: Middleware, own: Callable[[object], object], hook: str, subject: object, backwards: bool
+) -> None:
+    try:
+        told = own(subject)
+        if isinstance(told, Awaitable):
+            await told
+    except (Exception, SystemExit):
+        if not backwards:
+            raise
+        log.exception("middleware failed at stop", extra={"middleware": type(middleware).__name__, "hook": hook})

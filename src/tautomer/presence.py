@@ -25,6 +25,9 @@ log = logging.getLogger("tautomer.presence")
 SWEEP = 1.0
 """Seconds between two looks for nodes that fell silent."""
 
+PUT_OFF_MOST = 5
+"""Looks in a row that come too late to judge by. A loop that is always late judges all the same."""
+
 PROBE = 0.5
 """Seconds after a DISCONNECT until the node is asked whether it really left: one that did has closed its line by then."""
 
@@ -353,8 +356,7 @@ class Presence:
             # Twice, as it may have been asked within this second already, and nobody is asked more often.
             for _ in range(2):
                 await asyncio.sleep(PROBE)
-                peer = self.membership.peers.get(node_id)
-                if peer is None or peer.online:
+                if self.membership.is_online(node_id):
                     return
                 if self.membership.may_ask(node_id, self._host.clock()):
                     self._ask(node_id, version)
@@ -364,15 +366,20 @@ class Presence:
 
     async def _watch(self) -> None:
         looked_at = self._host.clock()
+        put_off = 0
         while True:
             await asyncio.sleep(SWEEP)
             now = self._host.clock()
-            stood_still = now - looked_at > 2 * SWEEP
+            stood_still = now - looked_at > 1.5 * SWEEP
             looked_at = now
-            if stood_still:
+            if stood_still and put_off < PUT_OFF_MOST:
+                put_off += 1
                 continue  # Signs of life may lie unread in the socket: read first, judge next time (promise M2).
+            put_off = 0
             for node_id in self.membership.expire(now):
-                self._forget(node_id, now, unexpected=True)
+                if not self.membership.is_online(node_id):  # It may have come back in the pause before.
+                    self._forget(node_id, now, unexpected=True)
+                    await asyncio.sleep(0)  # Taking out thousands in one go would hold up the loop.
             for node_id in self.membership.forget(now):
                 self._registry.remove_node(node_id)
 

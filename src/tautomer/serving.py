@@ -209,11 +209,11 @@ class Serving:
 
     def _refusal(self, packet: Request, endpoint: Endpoint | None) -> MoleculerError | None:
         """Why this request is not run, or None."""
+        if self.refusing:  # Before its services are looked at, which are gone one by one.
+            return leaving(packet.action, self._node_id, packet.id)
         # Visibility is enforced where the request arrives, whatever was offered (reliability reference, section 1).
         if endpoint is None or endpoint.closed:
             return ServiceNotFoundError(packet.action, self._node_id)
-        if self.refusing:
-            return leaving(packet.action, self._node_id, packet.id)
         if packet.stream:
             return MoleculerError("streams are not supported by this node", 501, "STREAM_NOT_SUPPORTED")
         if self._level_max and packet.level is not None and packet.level > self._level_max:

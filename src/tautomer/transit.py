@@ -17,6 +17,7 @@ from tautomer.context import Context, RawResult
 from tautomer.errors import (
     BrokerDisconnectedError,
     MoleculerError,
+    NodeIdTakenError,
     QueueIsFullError,
     RequestRejectedError,
     RequestTimeoutError,
@@ -170,9 +171,15 @@ class Transit:
         """
         self._loop = asyncio.get_running_loop()
         await self._transporter.connect(self)
-        await self._claim_id()
-        await self._transporter.subscribe(tuple(self._commands))
-        await self.presence.join()
+        try:
+            await self._claim_id()
+            await self._transporter.subscribe(tuple(self._commands))
+            await self.presence.join()
+        except NodeIdTakenError:
+            await (
+                self._transporter.close()
+            )  # A node that runs already goes on alone, and must not answer for the other.
+            raise
         self.is_ready.set()
         self.announce_local("$transporter.connected", {"wasReconnect": False})
 

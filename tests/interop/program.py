@@ -112,6 +112,11 @@ class Program:
         self._talk.close()
 
     @property
+    def exit_code(self) -> int | None:
+        """None while it runs; below 0, the signal that ended it."""
+        return self._process.returncode
+
+    @property
     def running(self) -> bool:
         return self._process.returncode is None
 

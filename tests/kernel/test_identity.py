@@ -174,6 +174,42 @@ async def test_an_id_that_is_taken_is_told_of_by_one_that_joins_late(
     assert first.started
 
 
+async def test_one_that_gave_way_late_does_not_answer_for_the_other(mesh: Mesh, peer: Foreign) -> None:
+    slow = TransitSettings(connect_wait=0.01, settle=5, settle_quiet=5, stop_delay=0)
+    alone = await mesh.node("a", Math, transit=slow)
+    assert await peer.finds_well("a")
+
+    peer.introduce(sender="a", instanceID="other")
+    await until(lambda: not alone.transit._transporter.connected)  # type: ignore[union-attr]  # It has one.
+    namesake = await mesh.foreign("a")
+    request_id = peer.request("a", "math.add", {"a": 1, "b": 2})
+    namesake.answer(await namesake.hears("REQ", id=request_id), data="mine")
+    await peer.hears("RES", id=request_id)
+
+    assert ["mine"] == [packet["data"] for packet in peer.packets("RES", id=request_id)]
+    assert 3 == await alone.call("math.add", {"a": 1, "b": 2})
+
+
+@pytest.mark.parametrize("way", ["cancel", "stop"])
+async def test_a_start_that_is_cut_off_while_it_asks_says_nothing(mesh: Mesh, peer: Foreign, way: str) -> None:
+    silent = await mesh.foreign("a")
+    node = Broker("a", Settings(transporter=mesh.url, transit=QUICK, shutdown_timeout=0.2))
+    starting = asyncio.ensure_future(node.start())
+    await silent.hears("DISCOVER")
+
+    if way == "cancel":
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+    else:
+        await node.stop()
+        with pytest.raises(errors.MoleculerServerError):
+            await starting
+
+    assert [] == peer.heard
+    assert not node.connected
+
+
 # --- a namesake that turns up later ---
 
 

@@ -239,6 +239,59 @@ async def test_a_node_that_stood_still_reads_before_it_judges(
     assert ["dead"] == [payload["node"]["id"] for _, payload in watcher.taken("$node.disconnected")]
 
 
+async def test_of_many_that_are_lost_one_that_comes_back_meanwhile_is_kept(
+    node: Broker, mesh: Mesh, clock: Clock
+) -> None:
+    others = [await mesh.foreign(f"n{number}") for number in range(3)]
+    for other in others:
+        other.introduce(service_info("far", "do"))
+    assert await others[0].finds_well("a")
+    watcher = node.transit.presence._watcher  # type: ignore[union-attr]  # It has no public face.
+    tell = watcher.node_lost
+
+    def lost(gone: Any, unexpected: bool) -> None:
+        tell(gone, unexpected)
+        others[2].introduce(service_info("far", "do"))
+
+    watcher.node_lost = lost  # type: ignore[method-assign]  # To be there between two of them.
+    clock.now += 31
+    await until(lambda: online(node) == {"n2"})
+
+    assert ["n2"] == [endpoint.node_id for endpoint in node.registry.actions["far.do"].all]
+
+
+async def test_a_node_that_is_always_late_judges_all_the_same(node: Broker, peer: Foreign, clock: Clock) -> None:
+    peer.introduce()
+    assert await peer.finds_well("a")
+
+    def move() -> None:
+        clock.now += 10
+        clock.on_read = move
+
+    clock.on_read = move
+    await until(lambda: not online(node))
+    clock.on_read = None
+
+
+@pytest.mark.parametrize("jump", [-3_600_000, 3_600_000])
+async def test_a_jump_of_the_wall_clock_changes_nothing(mesh: Mesh, jump: int) -> None:
+    now = 1_700_000_000_000
+    node = await mesh.node("a", host=Host(wall_ms=lambda: now), heartbeat_interval=0.01, heartbeat_timeout=5)
+    other = await mesh.node("b", Watcher, host=Host(wall_ms=lambda: now), heartbeat_interval=0.01, heartbeat_timeout=5)
+    await node.wait_for_services("watcher", 5)
+    before = node.registry.nodes["b"].last_heartbeat
+
+    now += jump
+    await until(lambda: node.registry.nodes["b"].last_heartbeat > before)
+
+    assert {"b"} == online(node)
+    assert await node.call("watcher.ready", timeout=1)
+    with pytest.raises(errors.ServiceNotFoundError):
+        await other.call("far.away", timeout=1)
+    pong = await node.ping("b")
+    assert 0 <= pong["elapsedTime"] < 5_000
+
+
 async def test_a_lost_node_is_back_by_its_next_heartbeat(
     node: Broker, peer: Foreign, clock: Clock, watcher: Watcher
 ) -> None:

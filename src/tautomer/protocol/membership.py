@@ -124,6 +124,10 @@ class Membership:
         peer.online, peer.offline_since = False, now
         return True
 
+    def is_online(self, node_id: str) -> bool:
+        peer = self.peers.get(node_id)
+        return peer is not None and peer.online
+
     def expire(self, now: float) -> tuple[str, ...]:
         """The nodes not heard from for longer than `timeout`, now offline."""
         lost = tuple(p.node_id for p in self.peers.values() if p.online and now - p.seen_at > self.timeout)
