@@ -91,19 +91,24 @@ class Crew:
             self.ledger.close()
 
     async def worker(
-        self, node_id: str, url: str | None = None, env: dict[str, str] | None = None, **settings: Any
+        self,
+        node_id: str,
+        url: str | None = None,
+        env: dict[str, str] | None = None,
+        program: tuple[str, ...] = ("tests.faults.worker",),
+        **settings: Any,
     ) -> Worker:
-        """Start one; it says that it is ready."""
+        """Start one; it says that it is ready. `program` is its module, and the arguments before its options."""
         options = {
             "id": node_id,
             "url": url or self.server.url,
             "settings": settings,
             "ledger": str(self.ledger.path),
         }
-        program = Program(sys.executable, "-m", "tests.faults.worker", json.dumps(options), cwd=ROOT, env=env)
-        self._programs.append(program)
-        await asyncio.to_thread(program.wait_for, "ready")
-        return Worker(node_id, program)
+        started = Program(sys.executable, "-m", *program, json.dumps(options), cwd=ROOT, env=env)
+        self._programs.append(started)
+        await asyncio.to_thread(started.wait_for, "ready")
+        return Worker(node_id, started)
 
     async def caller(
         self,

@@ -13,7 +13,7 @@ from typing import Any
 from tautomer import Broker
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
-KEPT = ("_senders", "_free_tokens", "_warned", "_heads", "_names", "dropped", "_cache", "_matched")
+KEPT = ("newer", "older", "_senders", "_free_tokens", "_warned", "_heads", "_names", "dropped", "_cache", "_matched")
 """Tables that keep what they learnt, up to a bound of their own."""
 
 

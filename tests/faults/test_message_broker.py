@@ -41,14 +41,6 @@ async def test_calls_of_a_short_absence_are_sent_late_and_run_once(crew: Crew, a
         await asyncio.sleep(2.5)
 
     twice = crew.ledger.twice()
-    ran = {run.number for run in crew.ledger.runs()}
-    print(
-        [
-            (o.number, round(o.due - gone, 3), round(o.due - back, 3), round(o.latency, 2), o.failure, o.number in ran)
-            for o in load.outcomes
-            if not o.ok
-        ]
-    )
     tell(
         f"message broker killed, back after {away:g} s",
         calls=len(load.outcomes),

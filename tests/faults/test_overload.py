@@ -74,8 +74,7 @@ async def test_an_overloaded_worker_does_what_it_can_and_refuses_the_rest(
 
     good = sum(outcome.ok and outcome.latency <= DEADLINE + 0.1 for outcome in load.outcomes) / seconds
     refused = [outcome.latency for outcome in load.outcomes if outcome.failure == "QueueIsFullError 429"]
-    slow = [outcome.due for outcome in after.outcomes if not outcome.ok or outcome.latency > SLOW]
-    recovered = max(slow, default=ended) - ended
+    recovered = _recovered(after, ended)
     tell(
         f"{times} times the capacity for {seconds:g} s ({action})",
         capacity=able,
@@ -90,3 +89,13 @@ async def test_an_overloaded_worker_does_what_it_can_and_refuses_the_rest(
     assert good >= 0.9 * able
     assert percentile(refused, 0.5) <= 0.05
     assert recovered <= 1.0
+
+
+def _recovered(after: Load, ended: float) -> float:
+    """Seconds until twenty calls in a row were as quick as they should be; now and then one is not on any machine."""
+    outcomes = sorted(after.outcomes, key=lambda outcome: outcome.due)
+    quick = [outcome.ok and outcome.latency <= SLOW for outcome in outcomes]
+    return next(
+        (outcomes[at].due - ended for at in range(len(quick) - 20) if all(quick[at : at + 20])),
+        float("inf"),
+    )

@@ -14,7 +14,7 @@ from typing import Any
 
 from tautomer import Broker, Context, Service, Settings, action, event
 from tautomer.errors import MoleculerClientError
-from tautomer.settings import TransitSettings
+from tautomer.settings import RegistrySettings, TransitSettings
 
 from .gauges import gauges
 from .ledger import Ledger
@@ -68,6 +68,15 @@ class Work(Service):
         raise MoleculerClientError("as asked", 418, "TEAPOT", {"n": ctx.params.get("n")})
 
     @action
+    async def relay(self, ctx: Context) -> Any:
+        """Call another action, from here."""
+        return await ctx.call(ctx.params["action"], ctx.params.get("params"), timeout=ctx.params["timeout"])
+
+    @action
+    async def clock(self, ctx: Context) -> dict[str, float]:
+        return {"wall": time.time(), "monotonic": time.monotonic()}
+
+    @action
     async def gauges(self, ctx: Context) -> dict[str, Any]:
         return {**gauges(self.broker), "told": self.told, "statistics": self.broker.statistics()["transit"]}
 
@@ -84,8 +93,10 @@ async def _leave_with_parent() -> None:
 
 
 async def main(options: dict[str, Any]) -> None:
-    told = {**options["settings"], "transit": TransitSettings(**options["settings"].get("transit", {}))}
-    settings = Settings(transporter=options["url"], **told)
+    told = options["settings"]
+    parts = {"transit": TransitSettings, "registry": RegistrySettings}
+    built = {name: part(**told.get(name, {})) for name, part in parts.items()}
+    settings = Settings(transporter=options["url"], **{**told, **built})
     broker = Broker(options["id"], settings)
     await broker.register(Work(Ledger(options["ledger"]) if "ledger" in options else None))
     watch = asyncio.create_task(_leave_with_parent())
