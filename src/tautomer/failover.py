@@ -35,8 +35,8 @@ class Failover:
     async def again(self, ctx: Context[Any], endpoint: Endpoint, error: MoleculerError, deadline: float | None) -> Any:
         """Do the call that `endpoint` surely did not run: elsewhere, or there later if the caller chose the node.
 
-        Each node is tried once, within the same deadline; only while the line is away or just came back are they
-        tried anew.
+        Each node is tried once, within the same deadline. They are tried anew only where the line was away or just
+        came back.
 
         Raises:
             ServiceNotAvailableError: Nobody else offers the action.
@@ -44,7 +44,8 @@ class Failover:
             MoleculerError: As `Transit.request`.
         """
         pinned = ctx._tried is not None
-        ctx._tried = tried = [endpoint.node_id]
+        tried: list[str] = []
+        ctx._tried = tried
         ctx.deadline = deadline
         while True:
             endpoint = await self._next(ctx, endpoint, error, tried, pinned)
@@ -77,11 +78,11 @@ class Failover:
             await self._transit.offline.wait(error.unsent_bytes, ctx.deadline)
             tried.clear()
             return self._anew(ctx, endpoint, pinned) or endpoint
-        if endpoint.node_id not in tried:
-            tried.append(endpoint.node_id)
+        tried.append(endpoint.node_id)
         if not pinned and endpoints is not None:
             other = endpoints.next_except(ctx, tried)
-            if other is not None:
+            # What stands for several nodes, as the message broker chooses, may come as often as there are nodes.
+            if other is not None and tried.count(other.node_id) < len(endpoints):
                 return other
         while self._transit.offline.returning:
             if ctx.deadline is not None and ctx.broker.clock() + PAUSE >= ctx.deadline:

@@ -81,7 +81,9 @@ class Transporter(Protocol):
     def send(self, topic: str, data: bytes, token: str | None = None) -> None:
         """Put bytes into a bounded buffer and return at once.
 
-        While the line is away, messages are kept up to the buffer's bound and sent on return.
+        While the line is away, messages are kept up to the buffer's bound and sent on return; a node
+        sends none between `Link.down` and `Link.up`, as it keeps them itself. What a lost line had not
+        taken yet is dropped: it must not arrive when whoever sent it has given up.
         With a `token`, a broker that can tell that nobody listens is asked to; the answer is
         `Link.undelivered(token)`. A token holds only letters, digits and ``-``.
 

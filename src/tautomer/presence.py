@@ -270,6 +270,9 @@ class Presence:
     # --- inside ---
 
     def _apply(self, packet: Info, offered: list[ServiceEntry], change: Change, now: float) -> None:
+        former = self._registry.nodes.get(packet.sender)
+        if change is Change.UPDATED and former is not None and former.instance_id != packet.instance_id:
+            self._watcher.node_lost(former, True)  # Another run of it: what the former was asked is lost.
         services = self._registry.apply(packet, now, offered)
         node = self._registry.nodes[packet.sender]
         joined = change in (Change.JOINED, Change.RECONNECTED)

@@ -466,7 +466,7 @@ class Transit:
             self._fail(pending, ServiceNotAvailableError(pending.action, pending.node_id))
         node_id = self._losses.unheard(token) if pending is None else pending.node_id
         # Where the broker was away, the others come back one by one, as this node did (promise M2).
-        if node_id is None or self.offline.returning:
+        if not node_id or self.offline.returning:
             return
         if not self.presence.lost(node_id, unexpected=True):
             self._losses.lost(node_id, self._clock())

@@ -13,7 +13,21 @@ from typing import Any
 from tautomer import Broker
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
-KEPT = ("newer", "older", "_senders", "_free_tokens", "_warned", "_heads", "_names", "dropped", "_cache", "_matched")
+KEPT = (
+    "newer",
+    "older",
+    "_oldest",
+    "_lines",
+    "_sizes",
+    "_senders",
+    "_free_tokens",
+    "_warned",
+    "_heads",
+    "_names",
+    "dropped",
+    "_cache",
+    "_matched",
+)
 """Tables that keep what they learnt, up to a bound of their own."""
 
 

@@ -264,16 +264,3 @@ async def test_heartbeats_of_unknown_nodes_lead_to_few_questions(
 
     tell("2,000 heartbeats of unknown nodes", **{f"DISCOVER_by_{node}": number for node, number in asked.items()})
     assert max(asked.values()) <= 50 * (1 + seconds)
-
-
-async def test_a_newcomer_with_a_taken_id_refuses_to_start(crew: Crew, worker: Worker, caller: Broker) -> None:
-    """Node: the *running* node exits (promise M5)."""
-    began = time.monotonic()
-    with pytest.raises(MoleculerError, match="already in use"):
-        await crew.caller("w1")
-    took = time.monotonic() - began
-
-    tell("newcomer with a taken id", refused_after=took, incumbent="runs on" if worker.running else "ended")
-    assert worker.running
-    assert ["w1"] == offering(caller)
-    assert {"n": 1} == await caller.call("work.echo", {"n": 1}, timeout=2.0)

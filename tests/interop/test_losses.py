@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from typing import Any
 
 import pytest
 
+import nats
+from tautomer.errors import from_wire
+from tautomer.protocol.refusals import is_refusal
 from tests.servers import NatsServer
 
 from .mesh import SHORT, Mesh, sees
@@ -108,6 +112,51 @@ async def test_a_call_to_a_killed_node_fails_at_once_in_python(mesh: Mesh, line:
     assert ("ServiceNotAvailableError", 404, True) == tuple(answer.error[key] for key in ("name", "code", "retryable"))
     assert time.monotonic() - begin < 3.0
     assert [] == await python.endpoints("victim.echo")
+
+
+async def test_calls_that_a_killed_node_would_have_had_go_to_another(mesh: Mesh, line: str) -> None:
+    shared = {"kind": "calculator", "name": "shared"}
+    victim = await mesh.add_node(line, "victim", services=[shared])
+    python, _ = await asyncio.gather(mesh.add_python(), mesh.add_python("living", services=[Calculator("shared")]))
+    await sees(python, "shared.double", "victim", "living")
+    await victim.program.kill()
+
+    answers = await asyncio.gather(*(python.call("shared.double", {"n": 4}, timeout=5.0) for _ in range(20)))
+
+    assert [8] * 20 == [answer.value for answer in answers]
+
+
+@pytest.mark.parametrize("action", ["no.such", "$node.no"])
+async def test_what_a_node_does_not_run_is_known_as_not_run(mesh: Mesh, line: str, action: str) -> None:
+    """A node that has just withdrawn a service answers so; to catch one at it, it is asked past the registry."""
+    node = await mesh.add_node(line, "n")
+    version = {"0.14": "4", "0.15": "5"}[line]
+    client = await nats.connect(mesh.url)
+    try:
+        answers = await client.subscribe(f"MOL-{mesh.namespace}.RES.by-hand")
+        request = {"id": "q-1", "action": action, "params": {}, "meta": {}, "timeout": 0, "level": 1, "stream": False}
+        packet = {**request, "requestID": "q-1", "ver": version, "sender": "by-hand"}
+        await client.publish(f"MOL-{mesh.namespace}.REQ.{node.id}", json.dumps(packet).encode())
+        answer = json.loads((await answers.next_msg(timeout=5)).data)
+    finally:
+        await client.close()
+
+    assert is_refusal(from_wire(answer["error"], node.id), action, node.id, "q-1")
+
+
+async def test_a_python_node_that_leaves_says_so_in_words_that_node_takes_up(mesh: Mesh, line: str) -> None:
+    """Node.js rebuilds the error by its name: code, type and that it may be tried again arrive."""
+    python, node = await asyncio.gather(mesh.add_python(), mesh.add_node(line, "n"))
+    await sees(node, "py.echo", "py")
+    assert python.broker.transit is not None
+    python.broker.transit.refuse()
+
+    answer = await node.call("py.echo", 1, timeout=5.0)
+
+    assert answer.error is not None
+    assert ("RequestRejectedError", 503, "REQUEST_REJECTED", True) == tuple(
+        answer.error[key] for key in ("name", "code", "type", "retryable")
+    )
 
 
 async def test_no_call_fails_while_nodes_leave_under_load(mesh: Mesh, line: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import time
 from collections.abc import AsyncIterator
@@ -20,6 +21,8 @@ from .mesh import SHORT, Mesh, Pair, knows_listeners, sees
 from .peers import PythonPeer
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+
+_numbers = itertools.count(1)
 
 
 class Limited(Service):
@@ -125,7 +128,7 @@ async def ask_bare(couple: Mesh, line: str, action: str, fields: dict[str, Any])
     client = await nats.connect(couple.url)
     try:
         answers = await client.subscribe(f"{prefix}.RES.by-hand")
-        request = {"id": "by-hand-1", "action": action, "params": {}, "meta": {}, **fields}
+        request = {"id": f"by-hand-{next(_numbers)}", "action": action, "params": {}, "meta": {}, **fields}
         packet = {**request, "ver": version, "sender": "by-hand"}
         await client.publish(f"{prefix}.REQ.py", json.dumps(packet).encode())
         message = await answers.next_msg(timeout=5)

@@ -313,3 +313,38 @@ async def test_the_grace_of_a_lost_node_is_not_for_its_successor(mesh: Mesh, pee
     peer.answer(peer.packets("REQ")[1], data="new")
 
     assert "new" == await new
+
+
+async def test_calls_to_the_former_run_of_a_restarted_node_end_as_unknown(
+    mesh: Mesh, peer: Foreign, clock: Clock
+) -> None:
+    caller = await mesh.node("a", host=Host(clock=clock))
+    peer.introduce(service_info("far", "do"), instanceID="first")
+    await caller.wait_for_services("far", 5)
+    task = asyncio.ensure_future(caller.call("far.do"))
+    await peer.hears("REQ")
+
+    peer.introduce(service_info("far", "do"), instanceID="second")
+    await until(lambda: caller.registry.nodes["f"].instance_id == "second")
+    clock.now += GRACE
+
+    with pytest.raises(errors.RequestRejectedError) as caught:
+        await task
+    assert "unknown" == caught.value.outcome
+    assert caller.registry.nodes["f"].available
+
+
+async def test_new_services_of_a_node_that_stays_reject_nothing(mesh: Mesh, peer: Foreign, clock: Clock) -> None:
+    caller = await mesh.node("a", host=Host(clock=clock))
+    peer.introduce(service_info("far", "do"))
+    await caller.wait_for_services("far", 5)
+    task = asyncio.ensure_future(caller.call("far.do"))
+    request = await peer.hears("REQ")
+
+    peer.introduce(service_info("far", "do", "more"), seq=2)
+    await until(lambda: "far.more" in caller.registry.actions)
+    clock.now += GRACE
+    await asyncio.sleep(0.06)
+    peer.answer(request, data="here")
+
+    assert "here" == await task

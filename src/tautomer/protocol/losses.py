@@ -46,7 +46,8 @@ class Losses(Generic[F]):
             del self._asked[token]
         oldest: dict[str, Pending[F]] = {}
         for pending in self._table.by_id.values():
-            oldest.setdefault(pending.node_id, pending)
+            if pending.node_id:  # Else the message broker chose it.
+                oldest.setdefault(pending.node_id, pending)
         before, self._oldest = self._oldest, oldest
         return [node_id for node_id, pending in oldest.items() if before.get(node_id) is pending]
 
