@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 log = logging.getLogger("tautomer.tasks")
@@ -85,6 +85,12 @@ class TaskScope:
         self._tasks.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("task failed", exc_info=error, extra={"scope": self._name, "task": task.get_name()})
+
+    async def finish(self, grace: float, but: Sequence[asyncio.Task[Any] | None] = ()) -> None:
+        """Wait at most `grace` seconds for the tasks that run now, `but` these."""
+        running = [task for task in self._tasks if task not in but]
+        if running and grace > 0:
+            await asyncio.wait(running, timeout=grace)
 
     async def close(self, grace: float) -> int:
         """Take no more, wait `grace` seconds for the tasks, then cancel the rest.

@@ -102,6 +102,7 @@ class Broker:
         self.started = self.gave_way = False
         self.ending = asyncio.Event()
         self._stopping: asyncio.Task[None] | None = None
+        self._stoppers: list[asyncio.Task[Any] | None] = []
         self._starting: asyncio.Timeout | None = None
         self._start_over = asyncio.Event()
         self._start_over.set()
@@ -458,6 +459,8 @@ class Broker:
 
     async def stop(self) -> None:
         """Leave the mesh: what runs is finished first, and no new request is lost (promise M6)."""
+        # A handler may stop its own node: to wait for its end would be to wait for ever.
+        self._stoppers.append(asyncio.current_task())
         await asyncio.shield(self._stop_begun())
 
     def give_way(self) -> None:
@@ -494,11 +497,14 @@ class Broker:
         await notify(self.middlewares, hook, self, backwards=True, timeout=self.settings.shutdown_timeout)
 
     async def _tear_down(self, services: Sequence[Service]) -> None:
+        limit, began = self.settings.shutdown_timeout, self.clock()
         if self.transit is not None:
             if services and self.transit.connected and self.registry.others_online():
                 await self.transit.linger(self.settings.transit.stop_delay)
+            began = self.clock()
             self.transit.refuse()
-            await self.transit.serving.finish(self.settings.shutdown_timeout)
+            await self.transit.serving.finish(limit, self._stoppers)
+        await self._publishing.finish(began + limit - self.clock(), self._stoppers)
         for service in reversed(services):
             await self._local.stop(service)
         if self.transit is not None:

@@ -45,6 +45,10 @@ class Publishing:
             if any(overridden(middleware, hook) for middleware in middlewares)
         }
 
+    async def finish(self, grace: float, but: Sequence[asyncio.Task[Any] | None]) -> None:
+        """Wait for the listeners that run, `but` these."""
+        await self._scope.finish(grace, but)
+
     async def close(self, grace: float) -> None:
         """Let the listeners that run finish, then cancel them."""
         await self._scope.close(grace)

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import logging
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec import UNSET
@@ -93,13 +93,13 @@ class Serving:
     def __len__(self) -> int:
         return len(self._running) + len(self._line.waiting)
 
-    async def finish(self, grace: float) -> int:
-        """Wait for the requests that run. Returns how many are left after `grace` seconds."""
+    async def finish(self, grace: float, but: Sequence[asyncio.Task[Any] | None] = ()) -> int:
+        """Wait for the requests that run, `but` these. Returns how many are left after `grace` seconds."""
         until = self._clock() + grace
         while self._line.waiting and self._clock() < until:  # noqa: ASYNC110 - each turn starts some of them.
             await asyncio.sleep(0)
-        if self._running:
-            await asyncio.wait(self._running.values(), timeout=max(0.0, until - self._clock()))
+        if running := [task for task in self._running.values() if task not in but]:
+            await asyncio.wait(running, timeout=max(0.0, until - self._clock()))
         return len(self)
 
     async def close(self) -> int:

@@ -63,6 +63,9 @@ DEFAULT_TIMEOUT = 30.0
 LINGER_MOST = 10
 """Times `stop_delay` that a leaving node serves on at most, while requests keep coming."""
 
+WARNED_MAX = 1_000
+"""Lines about dropped packets in a minute."""
+
 CLAIM_TOKEN = "id"
 """Token of the question who has our id; those of requests are numbers."""
 
@@ -507,9 +510,14 @@ class Transit:
         told_at = self._warned.get(key)
         if told_at is not None and now - told_at < 60.0:
             return
-        if len(self._warned) >= 1_000:
-            self._warned.clear()
-        self._warned[key] = now
+        warned = self._warned
+        warned.pop(key, None)
+        if len(warned) >= WARNED_MAX:
+            oldest = next(iter(warned))
+            if now - warned[oldest] < 60.0:
+                return  # A flood in ever new names must not become a flood of lines.
+            del warned[oldest]
+        warned[key] = now
         log.warning(
             "packet dropped",
             extra={"reason": reason, "sender": sender, "command": command, "detail": detail[:200]},

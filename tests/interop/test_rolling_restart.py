@@ -74,7 +74,8 @@ class Load:
 
 async def roll(mesh: Mesh, port: int, serves: Serves, **settings: Any) -> Counter[object]:
     """Restart each of two workers twice under load. How many requests each answered, and what else came."""
-    workers = {id: await start(mesh, id, **settings) for id in ("w1", "w2")}
+    first, second = await asyncio.gather(start(mesh, "w1", **settings), start(mesh, "w2", **settings))
+    workers = {"w1": first, "w2": second}
     try:
         for id in workers:
             await until(partial(serves, id))

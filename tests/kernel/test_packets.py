@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tautomer import Broker, Context, Service, action, event
+from tautomer import Broker, Context, Service, action, event, transit
 from tautomer.host import Host
 from tautomer.settings import RegistrySettings
 from tests.kernel.mesh import Clock, Foreign, Mesh, dropped, service_info
@@ -76,6 +76,17 @@ async def test_what_cannot_be_read_is_dropped(node: Broker, peer: Foreign, comma
     peer.say_bytes(command, data, "a")
 
     assert await peer.finds_well("a")
+    assert {"undecodable": 1} == dropped(node)
+
+
+async def test_who_asks_with_params_that_are_too_deep_is_told(node: Broker, peer: Foreign) -> None:
+    params: Any = []
+    for _ in range(150):
+        params = [params]
+
+    answer = await peer.ask("a", "math.show", params)
+
+    assert (422, "nested deeper than 100 levels") == (answer["error"]["code"], answer["error"]["data"][0]["message"])
     assert {"undecodable": 1} == dropped(node)
 
 
@@ -281,6 +292,24 @@ async def test_an_event_that_nobody_listens_to_is_ignored(node: Broker, peer: Fo
     assert await peer.finds_well("a")
     assert {} == dropped(node)
     assert [{"n": 1}] == node.get_local_service("math").heard  # type: ignore[union-attr]  # It is there.
+
+
+async def test_a_flood_of_bad_packets_in_ever_new_names_is_no_flood_of_lines(
+    mesh: Mesh, peer: Foreign, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transit, "WARNED_MAX", 20)
+    clock = Clock()
+    node = await mesh.node("a", Math, host=Host(clock=clock))
+
+    with caplog.at_level(logging.WARNING, "tautomer"):
+        for minute in range(1, 4):
+            for number in range(100):
+                peer.say("EVENT", "a", id=5, event="told", sender=f"n{minute}-{number}")
+            assert await peer.finds_well("a")
+            assert 20 * minute == len(drop_lines(caplog))
+            clock.now += 60
+
+    assert {"malformed": 300} == dropped(node)
 
 
 # --- INFO ---

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tautomer import ApiGatewayService, Broker, Context, Middleware, Service, Settings, action, errors
+from tautomer import ApiGatewayService, Broker, Context, Middleware, Service, Settings, action, errors, event
 from tautomer.settings import TransitSettings
 from tests.kernel.mesh import QUICK, Foreign, Mesh, service_info, until
 from tests.servers import NatsServer
@@ -268,6 +268,58 @@ async def test_but_not_for_ever(mesh: Mesh, peer: Foreign) -> None:
         await asyncio.sleep(0.001)
 
     assert time.monotonic() - began < 2
+
+
+class Ears(Service):
+    name = "ears"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.notes: list[str] = []
+
+    @event("told")
+    async def on_told(self, ctx: Context) -> None:
+        self.notes.append("begun")
+        await asyncio.sleep(0.05)
+        self.notes.append("done")
+
+    @event("enough")
+    async def on_enough(self, ctx: Context) -> None:
+        await self.broker.stop()
+
+    @action
+    async def enough(self, ctx: Context) -> None:
+        await self.broker.stop()
+
+    def stopped(self) -> None:
+        self.notes.append("stopped")
+
+
+@pytest.mark.parametrize("transporter", [None, "memory://listeners"])
+async def test_a_listener_that_runs_is_waited_for_before_its_service_stops(transporter: str | None) -> None:
+    ears = Ears()
+    node = Broker("a", Settings(transporter=transporter, shutdown_timeout=5))
+    await node.register(ears)
+    await node.start()
+
+    node.emit("told")
+    await until(lambda: ears.notes)
+    await node.stop()
+
+    assert ["begun", "done", "stopped"] == ears.notes
+
+
+@pytest.mark.parametrize("by", ["event", "action"])
+async def test_a_handler_that_stops_its_own_node_is_not_waited_for(mesh: Mesh, peer: Foreign, by: str) -> None:
+    node = await mesh.node("a", ears := Ears(), shutdown_timeout=30)
+    peer.introduce()
+    if by == "event":
+        node.emit("enough")
+    else:
+        peer.request("a", "ears.enough")
+
+    await until(lambda: "stopped" in ears.notes)
+    await peer.hears("DISCONNECT")
 
 
 async def test_what_still_runs_after_its_time_is_cut_answered_and_counted(

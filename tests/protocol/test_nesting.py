@@ -49,6 +49,7 @@ def test_a_packet_has_at_most_a_hundred_levels(command: str, field: str, as_list
         codec.decode(command, packet(command, field, nested(DEPTH_MAX, as_lists)))
 
     assert ("undecodable", "nested deeper than 100 levels") == (caught.value.reason, caught.value.detail)
+    assert ("id-1" if command == "REQ" else None) == caught.value.request_id
 
 
 def test_so_has_an_info_in_its_services() -> None:

@@ -56,7 +56,7 @@ class Refused(Exception):
         reason: One of ``undecodable``, ``version``, ``sender``, ``malformed``: the counter's name.
         sender: Who sent it, as far as it can be told; fit to be part of a topic, or empty.
         detail: What was wrong, for the log.
-        request_id: For a malformed REQ that can still be answered, its id.
+        request_id: For a REQ that can still be answered, its id.
         version: The `ver` it carried, as far as it can be told.
     """
 
@@ -144,7 +144,9 @@ class Codec:
         if command == "RES" and _is_too_deep(packet):
             packet = self._decoders["RES"](data)  # The caller is to hear that of the answer; the rest is looked at.
         if _is_too_deep(packet):
-            raise Refused("undecodable", f"nested deeper than {DEPTH_MAX} levels", packet.sender)
+            request_id = packet.id if isinstance(packet, Request) else None  # Who asks is to hear it.
+            detail = f"nested deeper than {DEPTH_MAX} levels"
+            raise Refused("undecodable", detail, packet.sender, request_id, packet.ver)
         return packet
 
     def _decode(self, command: str, data: bytes) -> Packet:
