@@ -44,11 +44,12 @@ class Admission(Generic[R]):
 
     Attributes:
         behind: Whether the loop does not keep up.
+        cost: Seconds of the loop that one request costs, as measured of late; 0 while that is not known, and
+            then nobody is refused or too late.
         waiting: Requests, oldest first.
     """
 
     __slots__ = (
-        "_cost",
         "_delay",
         "_done",
         "_quiet",
@@ -58,6 +59,7 @@ class Admission(Generic[R]):
         "_taken",
         "_taken_at",
         "behind",
+        "cost",
         "waiting",
     )
 
@@ -67,8 +69,7 @@ class Admission(Generic[R]):
         self.waiting: deque[R] = deque()
         self._quiet = 0
         self._share = 1
-        # Seconds of the loop that one request costs, as measured of late; 0 while that is not known.
-        self._cost = 0.0
+        self.cost = 0.0
         self._spent = 0.0
         self._done = 0
         # How many were started in the last turn, and when; 0 if nobody was left waiting.
@@ -86,17 +87,16 @@ class Admission(Generic[R]):
 
     def refuses(self, now: float, deadline: float | None) -> bool:
         """Whether a newcomer with this deadline has to be turned away."""
-        waiting = self.waiting
-        if not waiting or not self._delay:
+        if not self._delay:
             return False
-        wait = len(waiting) * self._cost
+        wait = len(self.waiting) * self.cost
         if wait > self._delay and now - self._since > PATIENCE:
             return True
         return deadline is not None and wait > (deadline - now) / 2
 
     def too_late(self, now: float, deadline: float | None) -> bool:
         """Whether a request that waited is not worth starting: it would not be done by its deadline."""
-        return deadline is not None and now + 2 * self._cost >= deadline
+        return deadline is not None and now + 2 * self.cost >= deadline
 
     def add(self, request: R, now: float) -> None:
         if not self.waiting:
@@ -113,7 +113,7 @@ class Admission(Generic[R]):
             self._taken, self._taken_at = len(taken), now
         else:
             # What comes later may cost something else.
-            self._taken, self._spent, self._done, self._cost = 0, 0.0, 0, 0.0
+            self._taken, self._spent, self._done, self.cost = 0, 0.0, 0, 0.0
         return taken
 
     def _measure(self, turn: float) -> None:
@@ -127,5 +127,5 @@ class Admission(Generic[R]):
         # A single turn says little: in it, hundreds of requests may have been read as well.
         if self._spent >= WINDOW:
             cost = self._spent / self._done
-            self._cost = (self._cost + cost) / 2 if self._cost else cost
+            self.cost = (self.cost + cost) / 2 if self.cost else cost
             self._spent, self._done = 0.0, 0

@@ -179,14 +179,16 @@ class Serving:
 
     def _queue(self, packet: Request, ctx: Context[Any]) -> None:
         """Let a request stand in line, or tell it at once that there is no use in that."""
-        now, line = self._clock(), self._line
-        if line.refuses(now, ctx.deadline):
+        line = self._line
+        if not line.waiting:
+            self._queueing = True
+            self._turn_soon()
+            line.add((packet, ctx), self._clock())
+        elif line.cost and line.refuses(self._clock(), ctx.deadline):
             size = len(line.waiting)
             self.answer_error(packet, QueueIsFullError(packet.action, self._node_id, size=size, limit=size), ctx)
-            return
-        line.add((packet, ctx), now)
-        self._queueing = True
-        self._turn_soon()
+        else:
+            line.waiting.append((packet, ctx))
 
     def _turn_soon(self) -> None:
         if not self._turning:
@@ -198,7 +200,7 @@ class Serving:
         self._turning = False
         now, line = self._clock(), self._line
         for packet, ctx in line.take(now):
-            if line.too_late(now, ctx.deadline):
+            if line.cost and line.too_late(now, ctx.deadline):
                 self.answer_error(packet, RequestTimeoutError(packet.action, self._node_id), ctx)
             else:
                 self._running[ctx] = self._start(self._serve(packet, ctx), packet.action)
