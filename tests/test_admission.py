@@ -9,10 +9,14 @@ from hypothesis import strategies as st
 from tautomer.admission import PATIENCE, QUIET_LOOKS, SHARE_MAX, Admission
 
 
-def worked(admission: Admission[int], cost: float, turns: int, now: float = 0.0) -> float:
-    """Let this many turns pass in which each request cost so many seconds. Returns the time."""
+def worked(
+    admission: Admission[int], cost: float, turns: int, now: float = 0.0, else_: float = 0.0, running: int = 0
+) -> float:
+    """Let this many turns pass in which each request cost so many seconds, and all else so many. Returns the time."""
+    own = 0.0
     for _ in range(turns):
-        now += cost * len(admission.take(now))
+        own = cost * len(admission.take(now, own, running))
+        now += own + else_
     return now
 
 
@@ -34,7 +38,7 @@ def test_requests_are_taken_in_their_order() -> None:
     for number in range(10):
         admission.add(number, 0.0)
 
-    taken = [number for turn in range(10) for number in admission.take(turn / 1_000)]
+    taken = [number for turn in range(10) for number in admission.take(turn / 1_000, 0.001, 0)]
 
     assert list(range(10)) == taken
 
@@ -45,9 +49,21 @@ def test_cheap_requests_are_started_many_at_a_time_and_costly_ones_singly() -> N
         admission.add(number, 0.0)
 
     now = worked(admission, 0.00001, 10)
-    assert SHARE_MAX == len(admission.take(now))
+    assert SHARE_MAX == len(admission.take(now, 0.0, 0))
     now = worked(admission, 0.02, 10, now + 1)
-    assert 1 == len(admission.take(now))
+    assert 1 == len(admission.take(now, 0.02, 0))
+
+
+@pytest.mark.parametrize(("running", "share"), [(0, SHARE_MAX), (SHARE_MAX + 1, 1)])
+def test_requests_are_held_back_for_a_long_turn_only_if_requests_can_be_to_blame(running: int, share: int) -> None:
+    """A flood of INFOs, say, keeps the loop busy: cheap requests are started as before."""
+    admission: Admission[int] = Admission(0.1)
+    for number in range(1_000):
+        admission.add(number, 0.0)
+
+    now = worked(admission, 0.00001, 12, else_=0.3, running=running)
+
+    assert share == len(admission.take(now, 0.00001, running))
 
 
 def test_a_burst_is_let_in_and_a_queue_that_stands_is_not() -> None:
@@ -90,16 +106,18 @@ def test_whatever_they_cost_none_of_the_admitted_waits_for_much_longer_than_esti
 ) -> None:
     """With a time of one second, and costs that change from request to request, the queue stays short."""
     admission: Admission[float] = Admission(0.1)
-    now, longest = 0.0, 0.0
+    now, longest, own = 0.0, 0.0, 0.0
     waiting: list[float] = []
     for cost in costs:
         for _ in range(arriving):
             if not admission.refuses(now, now + 1.0):
                 admission.add(cost, now)
                 waiting.append(now)
-        for one in admission.take(now):
+        own, last = 0.0, own
+        for one in admission.take(now, last, 0):
             longest = max(longest, now - waiting.pop(0))
             now += one
+            own += one
 
     assert longest <= 2.5
     assert len(waiting) == len(admission.waiting)

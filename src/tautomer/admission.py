@@ -103,10 +103,15 @@ class Admission(Generic[R]):
             self._since = now
         self.waiting.append(request)
 
-    def take(self, now: float) -> list[R]:
-        """The next to start. To be called once in each turn of the loop while anybody waits."""
+    def take(self, now: float, own: float, running: int) -> list[R]:
+        """The next to start. To be called once in each turn of the loop while anybody waits.
+
+        Args:
+            own: Seconds that those started in the last turn took of it.
+            running: Requests that were started and have not ended.
+        """
         if self._taken:
-            self._measure(now - self._taken_at)
+            self._measure(now - self._taken_at, own, running)
         waiting = self.waiting
         taken = [waiting.popleft() for _ in range(min(self._share, len(waiting)))]
         if waiting:
@@ -116,11 +121,14 @@ class Admission(Generic[R]):
             self._taken, self._spent, self._done, self.cost = 0, 0.0, 0, 0.0
         return taken
 
-    def _measure(self, turn: float) -> None:
-        """The turn in which `_taken` requests were started took so many seconds."""
-        if turn > TURN:
+    def _measure(self, turn: float, own: float, running: int) -> None:
+        """The turn in which `_taken` requests were started took so many seconds, and they `own` of them."""
+        # Where many run, what makes a turn long is most likely one of them that goes on; else it is something
+        # that holding back requests does not help.
+        blamed = turn if running > SHARE_MAX else own
+        if blamed > TURN:
             self._share = max(1, self._share // 2)
-        elif turn < TURN / 2:
+        elif blamed < TURN / 2:
             self._share = min(SHARE_MAX, self._share * 2)
         self._spent += turn
         self._done += self._taken

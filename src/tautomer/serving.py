@@ -87,6 +87,7 @@ class Serving:
         # Whether what comes is to stand in line: others do, or the loop does not keep up.
         self._queueing = False
         self._turning = False
+        self._marked_at = 0.0
         self.refusing = False
         self.unsent = 0
 
@@ -195,11 +196,16 @@ class Serving:
             self._turning = True
             asyncio.get_running_loop().call_soon(self._turn)
 
+    def _mark(self) -> None:
+        self._marked_at = self._clock()
+
     def _turn(self) -> None:
         """Start as many as fit into one turn of the loop; whatever came in is read before the next."""
         self._turning = False
         now, line = self._clock(), self._line
-        for packet, ctx in line.take(now):
+        # The loop runs what follows in this order: the mark, those started here, and the next turn.
+        asyncio.get_running_loop().call_soon(self._mark)
+        for packet, ctx in line.take(now, now - self._marked_at, len(self._running)):
             if line.cost and line.too_late(now, ctx.deadline):
                 self.answer_error(packet, RequestTimeoutError(packet.action, self._node_id), ctx)
             else:

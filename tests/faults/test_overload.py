@@ -17,7 +17,7 @@ from .load import Load, percentile, tell
 
 pytestmark = pytest.mark.slow
 
-WORK = 0.005
+WORK = 0.01
 DEADLINE = 1.0
 SLOW = 0.2
 """Seconds over which a call at half the capacity is not as quick as it should be."""
