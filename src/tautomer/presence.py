@@ -375,11 +375,16 @@ class Presence:
 
     async def _probe(self, node_id: str, version: str) -> None:
         try:
-            await asyncio.sleep(PROBE)
+            # Twice, as it may have been asked within this second already, and nobody is asked more often.
+            for _ in range(2):
+                await asyncio.sleep(PROBE)
+                if self.membership.is_online(node_id):
+                    return
+                if self.membership.may_ask(node_id, self._host.clock()):
+                    self._ask(node_id, version)
+                    return
         finally:
             self._probed.discard(node_id)
-        if not self.membership.is_online(node_id) and self.membership.may_ask(node_id, self._host.clock()):
-            self._ask(node_id, version)
 
     async def _watch(self) -> None:
         looked_at = self._host.clock()

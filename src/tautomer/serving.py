@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET
 
 from tautomer._tasks import CANCEL_WAIT, Sweep, TaskStarter
+from tautomer.admission import Admission
 from tautomer.context import Context
 from tautomer.errors import (
     BrokerDisconnectedError,
@@ -40,6 +42,12 @@ log = logging.getLogger("tautomer.transit")
 Publish = Callable[[str, Packet, str], None]
 Drop = Callable[[str, str, str, str], None]
 
+SWEEP = 0.05
+"""Seconds between two looks at what is overdue."""
+
+AT_ONCE = 16
+"""Requests that run at once before more are started a few in a turn: if they compute, all else waits for all of them."""
+
 TEXTS = ("name", "message", "nodeID", "code", "type")
 
 
@@ -61,6 +69,7 @@ class Serving:
         timeout: float,
         level_max: int,
         in_flight_max: int,
+        queue_delay: float,
         drop: Drop,
         streaming: Streaming,
     ) -> None:
@@ -78,23 +87,35 @@ class Serving:
         self._streaming = streaming
         self._start = TaskStarter().start
         self._running: dict[Context[Any], asyncio.Task[Any]] = {}
-        self._sweep = Sweep(0.05, self._look)
+        self._sweep = Sweep(SWEEP, self._look)
+        self._look_due = 0.0
+        self._line: Admission[tuple[Request, Context[Any]]] = Admission(queue_delay)
+        # Whether what comes is to stand in line: others do, or the loop does not keep up.
+        self._queueing = False
+        self._turning = False
+        self._marked_at = 0.0
         self.refusing = False
         self.unsent = 0
 
     def __len__(self) -> int:
-        return len(self._running)
+        return len(self._running) + len(self._line.waiting)
 
     async def finish(self, grace: float, but: Sequence[asyncio.Task[Any] | None] = ()) -> int:
         """Wait for the requests that run, `but` these. Returns how many are left after `grace` seconds."""
+        until = self._clock() + grace
+        while self._line.waiting and self._clock() < until:  # noqa: ASYNC110 - each turn starts some of them.
+            await asyncio.sleep(0)
         if running := [task for task in self._running.values() if task not in but]:
-            await asyncio.wait(running, timeout=grace)
-        return len(self._running)
+            await asyncio.wait(running, timeout=max(0.0, until - self._clock()))
+        return len(self)
 
     async def close(self) -> int:
         """Cancel what still runs; each is answered as cut off. Returns how many there were."""
         self.refusing = True
         self._sweep.stop()
+        while self._line.waiting:
+            packet, ctx = self._line.waiting.popleft()
+            self.answer_error(packet, leaving(packet.action, self._node_id, packet.id), ctx)
         cut = list(self._running.values())
         for task in cut:
             task.cancel()
@@ -109,8 +130,7 @@ class Serving:
         """Run the action in a task of its own, or say why not. One that came before is dropped (promise C2)."""
         seen = self._seen
         if not self._sweep.running:
-            seen.turn(self._clock())
-            self._sweep.wake()
+            self._wake()
         request_id, sender = packet.id, packet.sender
         stream: Stream | None = None
         if packet.seq is not UNSET and (stream := self._streaming.on_request(packet)) is TAKEN:
@@ -154,9 +174,58 @@ class Serving:
             None if headers is UNSET else headers,
         )
         ctx.tracing = packet.tracing
+        # The parts of a stream do not wait for each other.
+        if stream is None and (self._queueing or len(self._running) >= AT_ONCE):
+            self._queue(packet, ctx)
+            return
         self._running[ctx] = task = self._start(self._serve(packet, ctx), packet.action)
         if stream is not None:
             self._streaming.attach(stream, ctx, task)
+
+    def _wake(self) -> None:
+        now = self._clock()
+        self._seen.turn(now)
+        self._look_due = now + SWEEP
+        self._sweep.wake()
+
+    # --- standing in line ---
+
+    def _queue(self, packet: Request, ctx: Context[Any]) -> None:
+        """Let a request stand in line, or tell it at once that there is no use in that."""
+        line = self._line
+        if not line.waiting:
+            self._queueing = True
+            self._turn_soon()
+            line.add((packet, ctx), self._clock())
+        elif line.cost and line.refuses(self._clock(), ctx.deadline):
+            size = len(line.waiting)
+            self.answer_error(packet, QueueIsFullError(packet.action, self._node_id, size=size, limit=size), ctx)
+        else:
+            line.waiting.append((packet, ctx))
+
+    def _turn_soon(self) -> None:
+        if not self._turning:
+            self._turning = True
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def _mark(self) -> None:
+        self._marked_at = self._clock()
+
+    def _turn(self) -> None:
+        """Start as many as fit into one turn of the loop; whatever came in is read before the next."""
+        self._turning = False
+        now, line = self._clock(), self._line
+        # The loop runs what follows in this order: the mark, those started here, and the next turn.
+        asyncio.get_running_loop().call_soon(self._mark)
+        for packet, ctx in line.take(now, now - self._marked_at, len(self._running)):
+            if line.cost and line.too_late(now, ctx.deadline):
+                self.answer_error(packet, RequestTimeoutError(packet.action, self._node_id), ctx)
+            else:
+                self._running[ctx] = self._start(self._serve(packet, ctx), packet.action)
+        if self._line.waiting:
+            self._turn_soon()
+        else:
+            self._queueing = self._line.behind
 
     def _refusal(self, packet: Request, endpoint: Endpoint | None) -> MoleculerError | None:
         """Why this request is not run, or None."""
@@ -167,8 +236,8 @@ class Serving:
             return ServiceNotFoundError(packet.action, self._node_id)
         if self._level_max and packet.level is not None and packet.level > self._level_max:
             return MaxCallLevelError(self._node_id, self._level_max)
-        if len(self._running) >= self._in_flight_max:
-            return QueueIsFullError(packet.action, self._node_id, size=len(self._running), limit=self._in_flight_max)
+        if len(self._running) + len(self._line.waiting) >= self._in_flight_max:
+            return QueueIsFullError(packet.action, self._node_id, size=len(self), limit=self._in_flight_max)
         return None
 
     async def _serve(self, packet: Request, ctx: Context[Any]) -> None:
@@ -260,13 +329,25 @@ class Serving:
     def _look(self) -> bool:
         """Cancel what is overdue: nobody waits for it any more (promise C4)."""
         now = self._clock()
+        self._line.looked(now - self._look_due)
+        self._look_due = now + SWEEP
         self._seen.turn(now)
         for ctx, task in list(self._running.items()):
             if task.done():
                 del self._running[ctx]  # Cancelled before it began, so that it could not take itself out.
-            elif ctx.deadline is not None and ctx.deadline <= now and not task.cancelling():
+            elif ctx.deadline is not None and ctx.deadline <= now and not task.cancelling() and _has_begun(task):
                 task.cancel()  # Once: it may take its time over cleaning up.
-        return len(self._running) > 0
+        waiting = len(self) > 0
+        if not waiting:
+            self._line.behind = False
+        self._queueing = self._line.behind or len(self._line.waiting) > 0
+        return waiting
+
+
+def _has_begun(task: asyncio.Task[Any]) -> bool:
+    """Whether the task had its first turn. One that had none would end without an answer; in its turn it sees that it is late."""
+    coro = task.get_coro()
+    return not inspect.iscoroutine(coro) or inspect.getcoroutinestate(coro) != inspect.CORO_CREATED
 
 
 def stack_of(error: BaseException) -> str:

@@ -109,6 +109,8 @@ class TransitSettings:
     Attributes:
         pending_max: Calls that may wait for answers; more fail with `QueueIsFullError`.
         in_flight_max: Requests of other nodes run at once; more are refused, retryable.
+        queue_delay: Seconds that a request of another node may stand in line while this node is overloaded; more
+            are refused, retryable. A burst may wait longer, but for no more than half of its time. 0 refuses none.
         connect_wait: Seconds that `start` waits for the message broker before it goes on alone.
         settle: Seconds to wait at most for the other nodes' INFOs at start.
         settle_quiet: Seconds without a new INFO after which the wait ends early.
@@ -127,6 +129,7 @@ class TransitSettings:
 
     pending_max: int = 10_000
     in_flight_max: int = 1_000
+    queue_delay: float = 0.1
     connect_wait: float = 3.0
     settle: float = 0.5
     settle_quiet: float = 0.15
@@ -146,6 +149,7 @@ class TransitSettings:
         _at_least(
             "transit",
             0,
+            queue_delay=self.queue_delay,
             connect_wait=self.connect_wait,
             settle=self.settle,
             settle_quiet=self.settle_quiet,

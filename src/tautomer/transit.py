@@ -176,6 +176,7 @@ class Transit:
             self._timeout,
             settings.max_call_level,
             settings.transit.in_flight_max,
+            settings.transit.queue_delay,
             self.drop,
             self.streaming,
         )
@@ -373,7 +374,9 @@ class Transit:
         finally:
             # Cancelled, or never sent: nothing of the call stays behind (promise C6).
             table.by_id.pop(request_id, None)
-            self._tokens.pop(token, None)
+            # Once the answer is in, the token may be another request's already.
+            if self._tokens.get(token) == request_id:
+                del self._tokens[token]
         return await self.again(ctx, endpoint, not_run, deadline)
 
     def _new_token(self) -> str:
