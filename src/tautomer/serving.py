@@ -45,7 +45,7 @@ Drop = Callable[[str, str, str, str], None]
 SWEEP = 0.05
 """Seconds between two looks at what is overdue."""
 
-AT_ONCE = 16
+AT_ONCE = 64
 """Requests that run at once before more are started a few in a turn: if they compute, all else waits for all of them."""
 
 TEXTS = ("name", "message", "nodeID", "code", "type")
