@@ -106,7 +106,7 @@ class Transit:
         self._may_pass_raw = codec.is_json and self._handle == self._dispatch
         gossiping: Gossiping | None = None
         if isinstance(transporter, LineTransporter):
-            gossiping = Gossiping(host, settings.registry.nodes_max, registry, self, transporter, self._versions)
+            gossiping = Gossiping(host, settings, registry, self, transporter, self._versions)
             transporter.introduce(settings.namespace, self._node_id, gossiping)
             topics.subscribe_gossip()
         self.presence = Presence(host, settings, registry, self, self, self._versions, gossiping)

@@ -44,6 +44,7 @@ class Member:
         lasting: Named in the configuration: never forgotten.
         told: The greatest of our own `seq`s that it is known to have.
         asked_at: Seconds, when it was last asked out of turn.
+        seen_at: Seconds, when it last gave a sign of life.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Member:
     lasting: bool = False
     told: int = 0
     asked_at: float | None = None
+    seen_at: float = 0.0
     offline_since: float | None = None
 
     def addresses(self) -> tuple[str, ...]:
@@ -217,6 +219,7 @@ class Gossip:
                 self._compare_load(one, said, known, news)
         sender = self.members.get(request.sender)
         if sender is not None:
+            sender.seen_at = now
             mine = _row(online.get(self.own.id))
             if len(known.get(self.own.id, ())) == 3:
                 sender.told = self.own.seq
@@ -263,6 +266,10 @@ class Gossip:
             return None
         self._go(member, member.seq + 1, now)
         return member
+
+    def silent(self, seconds: float, now: float) -> list[Member]:
+        """The nodes online that gave no sign of life for longer than this."""
+        return [one for one in self.members.values() if one.online and now - one.seen_at > seconds]
 
     def forget(self, now: float) -> list[str]:
         """The nodes that have been offline for long, now out of the table."""
@@ -351,7 +358,7 @@ class Gossip:
         given = member.hosts[:1] if member.lasting else ()
         member.hosts = (*given, *(host for host in hosts if is_host(host)))[:HOSTS_MAX]
         member.port, member.seq, member.info, member.info_bytes = port, seq, info, size
-        member.online, member.offline_since, member.heard_at = True, None, None
+        member.online, member.offline_since, member.heard_at, member.seen_at = True, None, None, now
         news.learned.append(member)
         news.moved.append(member)
         return member
