@@ -75,6 +75,7 @@ class Gossiping:
         self._versions = versions
         self._silence = settings.heartbeat_timeout
         self._checked: set[str] = set()
+        self._refused = 0
         self._view: NodeView | None = None
         self._scope = TaskScope("gossip")
         self.gossip = Gossip(registry.local_node.id, settings.registry.nodes_max, use_hostname=transporter.use_hostname)
@@ -152,6 +153,10 @@ class Gossiping:
     def _act(self, news: News) -> None:
         for member in (*news.moved, *news.lost):
             self._locate(member)
+        if self.gossip.refused > self._refused:
+            self._refused = self.gossip.refused
+            # In nobody's name: a flood of made-up names must not become a flood of lines.
+            self._sender.drop("nodes", "", f"no place for one more: {len(self.gossip.members)} nodes are known")
         view = self._view
         if view is None:
             return

@@ -109,6 +109,25 @@ async def test_what_was_sent_is_not_called_undelivered_when_the_node_dies() -> N
         assert [] == a.link.tokens
 
 
+async def test_of_what_left_in_part_only_what_came_later_is_called_undelivered() -> None:
+    async with ends("a") as (a,), RawServer() as server:
+        server.reading = False
+        a.transporter.locate("raw", ["127.0.0.1"], server.port)
+        a.send("EVENT", "raw", b"open")
+        await until(lambda: server.writers)
+        line = a.transporter._lines["raw"]
+        while not line._paused:
+            a.send("REQ", "raw", b"x" * 300_000, "t-early")
+            a.send("REQ", "raw", b"x" * 300_000, "t-early")
+            await asyncio.sleep(0)
+        a.send("REQ", "raw", b"x", "t-late")
+
+        server.reset()
+        await until(lambda: a.watcher.lost)
+
+        assert ["t-late"] == a.link.tokens
+
+
 async def test_the_second_address_is_tried_when_the_first_does_not_answer() -> None:
     async with ends("a", "b") as (a, b):
         a.transporter.locate("b", ["no-such-host.invalid", "127.0.0.1"], b.transporter.port)

@@ -275,3 +275,11 @@ async def test_a_stranger_is_only_connected_to_where_it_came_from(mesh: Mesh) ->
         writer.close()
 
         assert a.started
+
+
+async def test_nodes_over_the_bound_are_refused_and_counted(mesh: Mesh) -> None:
+    a = await mesh.start("a", registry=RegistrySettings(nodes_max=3))
+    hellos = [b'{"host":"h","port":9,"ver":"5","sender":"s%d"}' % number for number in range(20)]
+    _, writer = await speak(mesh.ports["a"], b"".join(frame("GOSSIP_HELLO", hello) for hello in hellos))
+    await until(lambda: a.transit.dropped.get("nodes") == 19)  # type: ignore[union-attr]  # Two are in the configuration.
+    writer.close()

@@ -157,6 +157,7 @@ class Line:
     def _flush_pieces(self, transport: asyncio.Transport) -> None:
         """More than one write: the connection may say between two that it takes no more."""
         waiting = self._waiting
+        self._tokens.clear()  # Some of these are written now, and to call one of them unsent would be a lie.
         while waiting and not self._paused and not transport.is_closing():
             size = taken = 0
             while taken < len(waiting) and (not taken or size + len(waiting[taken + 1]) <= PIECE_BYTES):
@@ -166,8 +167,6 @@ class Line:
             del waiting[:taken]
             self.waiting_bytes -= size
             transport.write(piece)
-        if not waiting:
-            self._tokens.clear()
         self._due = bool(waiting)
 
     # --- the connection ---
