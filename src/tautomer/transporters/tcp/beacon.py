@@ -87,7 +87,7 @@ class Beacon(asyncio.DatagramProtocol):
         if not multicast:
             return
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, options.udp_multicast_ttl)
-        wanted: list[int | str] = [interface] if interface else [index for index, _name in socket.if_nameindex()]
+        wanted: list[int | str] = [only] if only else [index for index, _name in socket.if_nameindex()]
         for interface in wanted:
             try:
                 sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, _membership(multicast, interface))
