@@ -362,17 +362,13 @@ class Transit:
         else:
             self._handlers[command](packet)
 
-    def undelivered(self, token: str, *more: str) -> None:
-        """Nobody got these requests, all to one node: they surely did not run, and the node is gone."""
-        node_id = None
-        for one in (token, *more):
-            request_id = self._tokens.pop(one, None)
-            pending = None if request_id is None else self._pending.drop(request_id)
-            if pending is not None:
-                self._fail(pending, ServiceNotAvailableError(pending.action, pending.node_id))
-                node_id = pending.node_id
-        if node_id is not None:
-            self.presence.lost(node_id, unexpected=True)
+    def undelivered(self, token: str) -> None:
+        """Nobody listens on the topic of this request: it surely did not run, and the node is gone."""
+        request_id = self._tokens.pop(token, None)
+        pending = None if request_id is None else self._pending.drop(request_id)
+        if pending is not None:
+            self._fail(pending, ServiceNotAvailableError(pending.action, pending.node_id))
+            self.presence.lost(pending.node_id, unexpected=True)
 
     def up(self) -> None:
         self.presence.return_()

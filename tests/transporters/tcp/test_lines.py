@@ -62,6 +62,15 @@ async def test_what_has_no_line_is_not_sent() -> None:
         assert [b"end"] == b.heard
 
 
+async def test_a_question_that_does_not_travel_is_undelivered() -> None:
+    async with ends("a") as (a,):
+        a.send("DISCOVER", "a", b"x", "t-1")
+        assert [] == a.link.tokens
+        await until(lambda: a.link.tokens)
+
+        assert ["t-1"] == a.link.tokens
+
+
 async def test_a_namespace_with_dots_is_kept_apart_from_the_node() -> None:
     async with ends("a.1", "b.2", namespace="one.two") as (a, b):
         a.watcher.greets = False
