@@ -196,6 +196,23 @@ async def test_a_node_that_does_not_read_fills_a_bounded_buffer() -> None:
         assert [("raw", True)] == a.watcher.lost
 
 
+async def test_tiny_messages_have_a_bound_too() -> None:
+    async with ends("a", out_bytes_max=100_000) as (a,):
+        a.transporter.locate("far", ["127.0.0.1"], 1)
+        sent = 0
+
+        def flood() -> None:
+            nonlocal sent
+            for _ in range(10_000):
+                a.send("EVENT", "far", b"")
+                sent += 1
+
+        with pytest.raises(BrokerDisconnectedError):
+            flood()
+
+        assert 500 < sent < 1_000
+
+
 async def test_a_slow_node_gets_all_in_order() -> None:
     async with ends("a", "b") as (a, b):
         for number in range(300):
