@@ -27,6 +27,7 @@ from tautomer.protocol.packets import (
     Packet,
 )
 from tautomer.registry.registry import Registry
+from tautomer.settings import Settings
 
 log = logging.getLogger("tautomer.gossip")
 
@@ -46,6 +47,9 @@ class Sender(Protocol):
     def drop(self, reason: str, sender: str, detail: str, command: str = "") -> None:
         """Count a packet that is not obeyed, and tell of it now and then."""
 
+    async def ping(self, node_id: str, timeout: float) -> object | None:
+        """None if the node is silent."""
+
 
 class Gossiping:
     """Implements `ports.Discovery` and `ports.LineWatcher` over a `LineTransporter`.
@@ -58,7 +62,7 @@ class Gossiping:
     def __init__(
         self,
         host: Host,
-        nodes_max: int,
+        settings: Settings,
         registry: Registry,
         sender: Sender,
         transporter: LineTransporter,
@@ -69,9 +73,12 @@ class Gossiping:
         self._sender = sender
         self._transporter = transporter
         self._versions = versions
+        self._silence = settings.heartbeat_timeout
+        self._checked: set[str] = set()
+        self._refused = 0
         self._view: NodeView | None = None
         self._scope = TaskScope("gossip")
-        self.gossip = Gossip(registry.local_node.id, nodes_max, use_hostname=transporter.use_hostname)
+        self.gossip = Gossip(registry.local_node.id, settings.registry.nodes_max, use_hostname=transporter.use_hostname)
         self.handlers: Mapping[str, Callable[[Any], None]] = {
             "GOSSIP_HELLO": self._on_hello,
             "GOSSIP_REQ": self._on_request,
@@ -146,6 +153,10 @@ class Gossiping:
     def _act(self, news: News) -> None:
         for member in (*news.moved, *news.lost):
             self._locate(member)
+        if self.gossip.refused > self._refused:
+            self._refused = self.gossip.refused
+            # In nobody's name: a flood of made-up names must not become a flood of lines.
+            self._sender.drop("nodes", "", f"no place for one more: {len(self.gossip.members)} nodes are known")
         view = self._view
         if view is None:
             return
@@ -202,6 +213,27 @@ class Gossiping:
     def _online(self) -> list[Member]:
         return [member for member in self.gossip.members.values() if member.online][:TOLD_AT_ONCE]
 
+    def _look_for_the_silent(self) -> None:
+        """A process that stands still keeps its lines: who says nothing for half the time that is allowed is pinged."""
+        for member in self.gossip.silent(self._silence / 2, self._host.clock()):
+            node = self._registry.nodes.get(member.id)
+            # Who does not understand a ping must not be called dead for its silence.
+            if node is not None and node.available and member.id not in self._checked:
+                self._checked.add(member.id)
+                self._scope.spawn(self._check(member), "check")
+
+    async def _check(self, member: Member) -> None:
+        try:
+            answer = await self._sender.ping(member.id, self._silence / 2)
+        finally:
+            self._checked.discard(member.id)
+        now = self._host.clock()
+        if answer is not None:
+            member.seen_at = now
+        elif now - member.seen_at > self._silence:
+            self.line_lost(member.id, abrupt=True)
+            self._transporter.hang_up(member.id)
+
     async def _rounds(self) -> None:
         node, own, chance = self._registry.local_node, self.gossip.own, self._host.random.random
         while True:
@@ -211,6 +243,7 @@ class Gossiping:
             node.cpu, node.cpu_seq = own.cpu, own.cpu_seq
             for member in self.gossip.partners(chance):
                 self._contact(member)
+            self._look_for_the_silent()
             for node_id in self.gossip.forget(self._host.clock()):
                 self._transporter.forget(node_id)
 

@@ -31,8 +31,8 @@ class Link(Protocol):
     def received(self, topic: str, data: bytes) -> None:
         """One message came. `topic` is a topic this node subscribed to. Must not block."""
 
-    def undelivered(self, token: str, *more: str) -> None:
-        """Nobody got the message sent with this `token`, nor those of `more` to the same node: it is gone."""
+    def undelivered(self, token: str) -> None:
+        """The broker says that nobody listened to the message sent with this `token`."""
 
     def unsent(self, token: str) -> None:
         """The line was lost before it took the message sent with this `token`: nobody got it. Told after `down`."""

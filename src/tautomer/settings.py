@@ -168,7 +168,7 @@ class Settings:
 
     Attributes:
         namespace: Nodes of different namespaces do not see each other. Part of every topic.
-        transporter: URL such as ``"nats://localhost:4222"`` or ``"memory://"``, a transporter, or
+        transporter: URL such as ``"nats://localhost:4222"``, ``"tcp://"`` or ``"memory://"``, a transporter, or
             None for a node that is alone.
         serializer: ``"JSON"``, or a serializer.
         protocol: ``"auto"`` speaks with Moleculer 0.14 and 0.15 at once; ``"4"`` or ``"5"`` only one of them.

@@ -144,7 +144,7 @@ class Transit:
         self._may_pass_raw = codec.is_json and self._handle == self._dispatch
         gossiping: Gossiping | None = None
         if isinstance(transporter, LineTransporter):
-            gossiping = Gossiping(host, settings.registry.nodes_max, registry, self, transporter, self._versions)
+            gossiping = Gossiping(host, settings, registry, self, transporter, self._versions)
             transporter.introduce(settings.namespace, self._node_id, gossiping)
             topics.subscribe_gossip()
         self.presence = Presence(host, settings, registry, self, self, self._versions, gossiping)
@@ -525,20 +525,16 @@ class Transit:
         else:
             self._handlers[command](packet)
 
-    def undelivered(self, token: str, *more: str) -> None:
-        """Nobody got these requests, all to one node: they surely did not run, and the node is gone."""
+    def undelivered(self, token: str) -> None:
+        """Nobody listens on the topic of this request: it surely did not run, and the node is gone."""
         if token == CLAIM_TOKEN:
             self.presence.unclaimed()
             return
-        node_id = None
-        for one in (token, *more):
-            request_id = self._tokens.pop(one, None)
-            pending = None if request_id is None else self._pending.drop(request_id)
-            if pending is not None:
-                self._fail(pending, ServiceNotAvailableError(pending.action, pending.node_id or None))
-                node_id = pending.node_id
-        if node_id is None:
-            node_id = self._losses.unheard(token)
+        request_id = self._tokens.pop(token, None)
+        pending = None if request_id is None else self._pending.drop(request_id)
+        if pending is not None:
+            self._fail(pending, ServiceNotAvailableError(pending.action, pending.node_id or None))
+        node_id = self._losses.unheard(token) if pending is None else pending.node_id
         # Where the broker was away, the others come back one by one, as this node did (promise M2).
         if not node_id or self.offline.returning:
             return

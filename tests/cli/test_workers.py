@@ -15,11 +15,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
+from typing import TypeVar
 
 import pytest
 
 from tautomer.cli.workers import Pauses, Supervisor, Workers
 from tests.programs import Program, clean_environment
+
+T = TypeVar("T")
 
 TAUTOMER = (sys.executable, "-m", "tautomer")
 
@@ -74,11 +77,13 @@ def alive(pid: int) -> bool:
     return not re.search(r"\) Z ", Path(f"/proc/{pid}/stat").read_text()) if Path("/proc").exists() else True
 
 
-def until(claim: Callable[[], object], seconds: float = 20.0) -> None:
+def until(claim: Callable[[], T], seconds: float = 20.0) -> T:
+    """Wait until the claim holds; what it said then."""
     end = time.monotonic() + seconds
-    while not claim():
+    while not (said := claim()):
         assert time.monotonic() < end, "not so in time"
         time.sleep(0.02)
+    return said
 
 
 class Crew:
@@ -107,6 +112,10 @@ class Crew:
             return None
         return said if said.get("node") == node_id else None
 
+    def pid(self, node_id: str) -> int:
+        """Its process, once the gateway that happens to be asked knows it."""
+        return int(str((until(lambda: self.of(node_id)) or {})["pid"]))
+
 
 @pytest.mark.slow
 def test_workers_form_a_mesh_share_the_port_come_back_and_stop(tmp_path: Path) -> None:
@@ -115,14 +124,14 @@ def test_workers_form_a_mesh_share_the_port_come_back_and_stop(tmp_path: Path) -
     with crew.program as program:
         # Each is found from several gateways, since the system deals out the connections.
         until(lambda: all(crew.of(id) for id in ids for _ in range(4)))
-        pids = {id: int(str((crew.of(id) or {})["pid"])) for id in ids}
+        pids = {id: crew.pid(id) for id in ids}
         assert 3 == len(set(pids.values()))
         assert program.process.pid not in pids.values()
 
         os.kill(pids["crew-2"], signal.SIGKILL)
         program.wait_for("worker died; it is started again")
-        until(lambda: (found := crew.of("crew-2")) and found["pid"] != pids["crew-2"])
-        pids["crew-2"] = int(str((crew.of("crew-2") or {})["pid"]))
+        until(lambda: crew.pid("crew-2") != pids["crew-2"])
+        pids["crew-2"] = crew.pid("crew-2")
 
         assert 0 == program.end()
         until(lambda: not any(map(alive, pids.values())))
@@ -147,8 +156,7 @@ def test_either_signal_stops_all_in_good_order(tmp_path: Path, number: signal.Si
 def test_workers_leave_when_their_parent_is_killed(tmp_path: Path) -> None:
     crew = Crew(tmp_path / "services", "--workers", "2")
     with crew.program as program:
-        until(lambda: crew.of("crew-1") and crew.of("crew-2"))
-        pids = [int(str((crew.of(id) or {})["pid"])) for id in ("crew-1", "crew-2")]
+        pids = [crew.pid(id) for id in ("crew-1", "crew-2")]
 
         program.process.kill()
         program.process.wait()

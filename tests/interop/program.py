@@ -92,6 +92,10 @@ class Program:
         finally:
             del self._replies[number]
 
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal, and do not wait."""
+        self._process.send_signal(number)
+
     async def kill(self) -> None:
         """End it as a crash would."""
         await self._end(signal.SIGKILL)

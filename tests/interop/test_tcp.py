@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+
+from tautomer import Context, Service, event
 
 from .mesh import SHORT, Mesh, hears, knows_listeners, sees
 from .peers import NodePeer, Peer, PythonPeer, until
@@ -20,7 +23,7 @@ pytestmark = [pytest.mark.interop, pytest.mark.slow, pytest.mark.asyncio(loop_sc
 ROUND = 1.0
 """Seconds between Node's rounds: the least that it takes."""
 
-WATCH = {"watch": {"$node.*": None}}
+WATCH = {"watch": {"$node.disconnected": None}}
 
 
 class TcpMesh(Mesh):
@@ -237,6 +240,51 @@ async def test_node_notices_a_killed_python_node_and_takes_it_back(node: str, li
         await mesh.add_program("victim")
         await sees(asker, "victim.echo", "victim", timeout=10.0)
         assert 2 == (await asker.call("victim.echo", 2)).value
+
+
+async def test_a_node_that_stands_still_is_lost_and_back_when_it_goes_on(node: str, line: str) -> None:
+    """Its lines stand, and it answers nothing."""
+    id = SHORT[line]
+    async with TcpMesh(node, [id, "py"]) as mesh:
+        victim = await mesh.add_node(line)
+        python = await mesh.add_python(listeners=WATCH, heartbeat_interval=0.5, heartbeat_timeout=2.0)
+        await sees(python, f"{id}.echo", id, timeout=10.0)
+
+        victim.program.send(signal.SIGSTOP)
+        await sees(python, f"{id}.echo", timeout=10.0)
+        told = await hears(python, "$node.disconnected")
+        assert {"node": id, "unexpected": True} in [one["about"] for one in told]
+
+        victim.program.send(signal.SIGCONT)
+        await sees(python, f"{id}.echo", id, timeout=10.0)
+        assert 1 == (await python.call(f"{id}.echo", 1)).value
+
+
+async def test_quiet_nodes_that_live_are_not_lost(node: str) -> None:
+    """Longer than the time allowed to be silent, in which nobody calls anybody."""
+    async with TcpMesh(node, ["n14", "n15", "py"]) as mesh:
+        await asyncio.gather(mesh.add_node("0.14"), mesh.add_node("0.15"))
+        pongs: list[str] = []
+
+        class Pongs(Service):
+            name = "pongs"
+
+            @event("$node.pong")
+            def heard(self, ctx: Context[Any]) -> None:
+                pongs.append(ctx.params["nodeID"])
+
+        python = await mesh.add_python(
+            services=[Pongs()], listeners=WATCH, heartbeat_interval=0.5, heartbeat_timeout=1.0
+        )
+        for id in ("n14", "n15"):
+            await sees(python, f"{id}.echo", id, timeout=10.0)
+
+        async def all_answered() -> bool:
+            return min(pongs.count("n14"), pongs.count("n15")) >= 2
+
+        await until(all_answered, timeout=20.0)
+
+        assert [] == python.heard("$node.disconnected")
 
 
 async def test_who_leaves_in_good_order_is_taken_so(node: str, line: str) -> None:

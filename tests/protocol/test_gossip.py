@@ -172,13 +172,33 @@ def test_the_newer_load_wins(row: list[int], answers: list[object], load: tuple[
     assert load == (gossip.members["a"].cpu_seq, gossip.members["a"].cpu)
 
 
-def test_one_that_tells_less_of_itself_than_is_known_was_started_again() -> None:
+def test_one_that_tells_less_of_itself_than_is_known_is_asked_first_and_lost_the_second_time() -> None:
+    """Once it may only have been long on its way; what it was sent must not be given up for that."""
+    gossip = knowing(a=7)
+    behind = request({"a": [3, 0, 0], "me": [3, 0, 0]}, sender="a")
+
+    first, second = gossip.on_request(behind, 1.0), gossip.on_request(behind, 3.0)
+
+    assert ([], ["a"]) == ([one.id for one in first.lost], [one.id for one in first.ask])
+    assert (["a"], ["a"]) == ([one.id for one in second.lost], [one.id for one in second.ask])
+    assert {"a": 8} == gossip.request().offline
+
+
+def test_one_that_caught_up_is_not_behind_any_more() -> None:
+    gossip = knowing(a=7)
+    behind, level = (request({"a": [seq, 5, 0], "me": [3, 0, 0]}, sender="a") for seq in (3, 7))
+
+    lost = [gossip.on_request(one, 1.0).lost for one in (behind, level, behind)]
+
+    assert [[], [], []] == lost
+
+
+def test_another_run_counts_its_load_anew() -> None:
     gossip = knowing(a=7)
 
-    news = gossip.on_request(request({"a": [3, 0, 0], "me": [3, 0, 0]}, sender="a"), 1.0)
+    gossip.on_response(GossipResponse(online={"a": [info("a", 9, instanceID="i-2"), 1, 20]}), 0.0)
 
-    assert (["a"], ["a"]) == ([one.id for one in news.lost], [one.id for one in news.ask])
-    assert {"a": 8} == gossip.request().offline
+    assert (1, 20) == (gossip.members["a"].cpu_seq, gossip.members["a"].cpu)
 
 
 def test_an_answer_for_many_comes_in_parts_that_node_can_read() -> None:

@@ -229,3 +229,18 @@ async def test_a_broker_may_be_handed_over_as_the_documents_show_it():
 
     assert broker is gateway.broker
     assert "/x" == gateway.options.routes[0].path
+
+
+@pytest.mark.parametrize(
+    ("given", "environment", "expected"),
+    [
+        ({}, {}, False),
+        ({}, {"TAUTOMER_WORKER": "w-1"}, True),
+        ({"reusePort": True}, {}, True),
+        ({"reuse_port": False}, {"TAUTOMER_WORKER": "w-1"}, False),
+    ],
+)
+def test_workers_share_their_port(given: dict[str, bool], environment: dict[str, str], expected: bool) -> None:
+    settings, _ = read_settings(given, environment)
+
+    assert expected == settings.reuse_port

@@ -44,6 +44,8 @@ class Member:
         lasting: Named in the configuration: never forgotten.
         told: The greatest of our own `seq`s that it is known to have.
         asked_at: Seconds, when it was last asked out of turn.
+        seen_at: Seconds, when it last gave a sign of life.
+        behind: How often in a row it told less of itself than is known.
     """
 
     id: str
@@ -60,6 +62,8 @@ class Member:
     lasting: bool = False
     told: int = 0
     asked_at: float | None = None
+    seen_at: float = 0.0
+    behind: int = 0
     offline_since: float | None = None
 
     def addresses(self) -> tuple[str, ...]:
@@ -209,14 +213,17 @@ class Gossip:
                 known[one.id] = [one.info, one.cpu_seq, one.cpu or 0]
             elif not seq or seq < one.seq:
                 self._tell(one, known, gone)
-                if one.id == request.sender and seq:
-                    self._started_again(one, now, news)
             elif says_gone:
                 self._hear_gone(one, says_gone, now, news)
             elif said and one.online:
                 self._compare_load(one, said, known, news)
         sender = self.members.get(request.sender)
         if sender is not None:
+            sender.seen_at = now
+            if (itself := _row(online.get(sender.id))) is not None and itself[0] < sender.seq:
+                self._fall_behind(sender, now, news)
+            else:
+                sender.behind = 0
             mine = _row(online.get(self.own.id))
             if len(known.get(self.own.id, ())) == 3:
                 sender.told = self.own.seq
@@ -264,6 +271,10 @@ class Gossip:
         self._go(member, member.seq + 1, now)
         return member
 
+    def silent(self, seconds: float, now: float) -> list[Member]:
+        """The nodes online that gave no sign of life for longer than this."""
+        return [one for one in self.members.values() if one.online and now - one.seen_at > seconds]
+
     def forget(self, now: float) -> list[str]:
         """The nodes that have been offline for long, now out of the table."""
         gone = [
@@ -307,13 +318,17 @@ class Gossip:
         elif not one.online and one.seq:
             gone[one.id] = one.seq
 
-    def _started_again(self, one: Member, now: float, news: News) -> None:
-        """The node itself tells less of itself than is known: the run that we knew has ended."""
-        if one.online:
+    def _fall_behind(self, one: Member, now: float, news: News) -> None:
+        """The node itself tells less of itself than is known: it was started again, or what it said was long on its way.
+
+        Our kind raises its `seq` when it is asked. Node does so only when it hears that it is thought gone.
+        """
+        one.behind += 1
+        if one.online and one.behind > 1:
             self._go(one, one.seq + 1, now)
             news.lost.append(one)
         one.told = 0
-        self._ask(one, now, news)  # It hears from us that it is thought gone, and says that it is not.
+        self._ask(one, now, news)
 
     def _hear_gone(self, one: Member, seq: int, now: float, news: News) -> None:
         if one is self.own:
@@ -345,6 +360,8 @@ class Gossip:
         member = self.members.get(node_id) or self._add(node_id, now)
         if member is None:
             return None
+        if member.info is None or member.info.get("instanceID") != info.get("instanceID"):
+            member.cpu_seq = 0  # Another run counts anew.
         listed = info.get("ipList")
         hosts = listed[:HOSTS_MAX] if isinstance(listed, list) else []
         hosts.insert(0 if self._use_hostname else len(hosts), info.get("hostname"))
@@ -352,6 +369,7 @@ class Gossip:
         member.hosts = (*given, *(host for host in hosts if is_host(host)))[:HOSTS_MAX]
         member.port, member.seq, member.info, member.info_bytes = port, seq, info, size
         member.online, member.offline_since, member.heard_at = True, None, None
+        member.seen_at, member.behind = now, 0
         news.learned.append(member)
         news.moved.append(member)
         return member

@@ -120,7 +120,11 @@ def decode_json(data: bytes, charset: str = "utf-8", depth_max: int = 64) -> obj
         raise _too_deep(depth_max) from None
     except ValueError as error:
         raise _broken(_reason(error)) from None
-    if depth_max and (opened := data.count(b"[") + data.count(b"{")) > depth_max and is_deeper(value, depth_max, opened):
+    if (
+        depth_max
+        and (opened := data.count(b"[") + data.count(b"{")) > depth_max
+        and is_deeper(value, depth_max, opened)
+    ):
         raise _too_deep(depth_max)
     return value
 

@@ -12,13 +12,6 @@ from tautomer.transporters.tcp import TcpOptions, TcpTransporter
 from tests.transporters.suite import RecordingLink
 
 
-class LineLink(RecordingLink):
-    """Remembers also what is told of several messages at once."""
-
-    def undelivered(self, token: str, *more: str) -> None:
-        self.tokens += [token, *more]
-
-
 class Watcher:
     """Remembers sightings and losses; greets with a HELLO, unless it is told not to.
 
@@ -54,7 +47,7 @@ class End:
 
     def __init__(self, id: str, namespace: str = "", url: str = "TCP", **more: Any) -> None:
         self.id = id
-        self.link = LineLink()
+        self.link = RecordingLink()
         self.watcher = Watcher()
         self.transporter = TcpTransporter(url, options=options(**more))
         self.watcher.transporter = self.transporter

@@ -62,6 +62,15 @@ async def test_what_has_no_line_is_not_sent() -> None:
         assert [b"end"] == b.heard
 
 
+async def test_a_question_that_does_not_travel_is_undelivered() -> None:
+    async with ends("a") as (a,):
+        a.send("DISCOVER", "a", b"x", "t-1")
+        assert [] == a.link.tokens
+        await until(lambda: a.link.tokens)
+
+        assert ["t-1"] == a.link.tokens
+
+
 async def test_a_namespace_with_dots_is_kept_apart_from_the_node() -> None:
     async with ends("a.1", "b.2", namespace="one.two") as (a, b):
         a.watcher.greets = False
@@ -107,6 +116,25 @@ async def test_what_was_sent_is_not_called_undelivered_when_the_node_dies() -> N
         await until(lambda: a.watcher.lost)
 
         assert [] == a.link.tokens
+
+
+async def test_of_what_left_in_part_only_what_came_later_is_called_undelivered() -> None:
+    async with ends("a") as (a,), RawServer() as server:
+        server.reading = False
+        a.transporter.locate("raw", ["127.0.0.1"], server.port)
+        a.send("EVENT", "raw", b"open")
+        await until(lambda: server.writers)
+        line = a.transporter._lines["raw"]
+        while not line._paused:
+            a.send("REQ", "raw", b"x" * 300_000, "t-early")
+            a.send("REQ", "raw", b"x" * 300_000, "t-early")
+            await asyncio.sleep(0)
+        a.send("REQ", "raw", b"x", "t-late")
+
+        server.reset()
+        await until(lambda: a.watcher.lost)
+
+        assert ["t-late"] == a.link.tokens
 
 
 async def test_the_second_address_is_tried_when_the_first_does_not_answer() -> None:
@@ -166,6 +194,23 @@ async def test_a_node_that_does_not_read_fills_a_bounded_buffer() -> None:
         await asyncio.wait_for(draining, 5)
 
         assert [("raw", True)] == a.watcher.lost
+
+
+async def test_tiny_messages_have_a_bound_too() -> None:
+    async with ends("a", out_bytes_max=100_000) as (a,):
+        a.transporter.locate("far", ["127.0.0.1"], 1)
+        sent = 0
+
+        def flood() -> None:
+            nonlocal sent
+            for _ in range(10_000):
+                a.send("EVENT", "far", b"")
+                sent += 1
+
+        with pytest.raises(BrokerDisconnectedError):
+            flood()
+
+        assert 500 < sent < 1_000
 
 
 async def test_a_slow_node_gets_all_in_order() -> None:

@@ -105,3 +105,17 @@ def test_ipv6_stands_in_brackets() -> None:
 def test_a_peer_that_cannot_be_read_is_told(told: str) -> None:
     with pytest.raises(BrokerOptionsError, match="cannot be read"):
         parse_peers(told)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, None),
+        ({"host": "0.0.0.0"}, None),
+        ({"host": "a.example"}, None),
+        ({"host": "127.0.0.1"}, "127.0.0.1"),
+        ({"host": "127.0.0.1", "udp_bind_address": "10.0.0.1"}, "10.0.0.1"),
+    ],
+)
+def test_udp_stays_where_the_node_listens(options: dict[str, str], expected: str | None) -> None:
+    assert expected == TcpOptions(**options).udp_interface  # type: ignore[arg-type]  # Texts only.

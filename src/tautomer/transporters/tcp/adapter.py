@@ -46,6 +46,7 @@ class TcpTransporter:
     """
 
     name = "tcp"
+    balances = False
 
     def __init__(
         self,
@@ -135,6 +136,9 @@ class TcpTransporter:
     async def subscribe(self, topics: Sequence[str]) -> None:
         """All that is meant for this node comes in any case."""
 
+    async def unsubscribe_balanced(self, topic: str, group: str) -> None:
+        """Nothing is subscribed so."""
+
     async def subscribe_balanced(self, topic: str, group: str) -> None:
         raise TransporterError(
             f"TCP has no balanced topics such as '{topic}': a line leads to one node. "
@@ -151,7 +155,9 @@ class TcpTransporter:
         if line is not None:
             line.put(kind, data, token)
         elif kind:
-            self._to_myself(kind, data)
+            asyncio.get_running_loop().call_soon(self._take, "127.0.0.1", kind, data)
+        elif token is not None and self._link is not None:
+            asyncio.get_running_loop().call_soon(self._link.undelivered, token)  # It does not travel: nobody hears it.
 
     async def drain(self) -> None:
         while self._up and any(line.waiting_bytes > self._options.drain_bytes for line in self._lines.values()):
@@ -200,8 +206,9 @@ class TcpTransporter:
             return
         if not line.hosts and self._lines.get(line.node_id) is line:
             self.forget(line.node_id)
-        if tokens and self._link is not None:
-            self._link.undelivered(*tokens)
+        if self._link is not None:
+            for token in tokens:
+                self._link.undelivered(token)
         if self._watcher is not None:
             self._watcher.line_lost(line.node_id, abrupt)
 
@@ -241,9 +248,6 @@ class TcpTransporter:
         if line is None:
             line = self._lines[node_id] = Line(node_id, self, self._options, asyncio.get_running_loop(), self._next_use)
         return line
-
-    def _to_myself(self, kind: int, data: bytes) -> None:
-        asyncio.get_running_loop().call_soon(self._take, "127.0.0.1", kind, data)
 
     async def _turn(self) -> None:
         turn = asyncio.get_running_loop().create_future()

@@ -81,16 +81,13 @@ class Beacon(asyncio.DatagramProtocol):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         multicast = options.udp_multicast
         sock.bind(("" if multicast else options.udp_bind_address or "", options.udp_port))
+        only = options.udp_interface
         if options.broadcast_addresses:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         if not multicast:
             return
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, options.udp_multicast_ttl)
-        wanted: list[int | str] = (
-            [options.udp_bind_address]
-            if options.udp_bind_address
-            else [index for index, _name in socket.if_nameindex()]
-        )
+        wanted: list[int | str] = [only] if only else [index for index, _name in socket.if_nameindex()]
         for interface in wanted:
             try:
                 sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, _membership(multicast, interface))

@@ -16,6 +16,9 @@ __all__ = ["Line", "Owner"]
 PIECE_BYTES: Final = 256 * 1024
 """One write holds up to this, or one message."""
 
+MESSAGE_COST: Final = 128
+"""Counted for each message that waits, beside its payload: millions of tiny ones must have a bound, too."""
+
 
 class Owner(Protocol):
     """Whom a `Line` tells. None of these raises."""
@@ -40,7 +43,7 @@ class Line:
         node_id: Whom it leads to.
         hosts: Addresses of that node, best first.
         port: Where it listens.
-        waiting_bytes: How much waits here, beside what the connection holds.
+        waiting_bytes: How much waits here, beside what the connection holds; `MESSAGE_COST` for each message included.
         used: Number of its last use but for gossip; greater is later.
         standing: Whether there is a connection.
     """
@@ -113,7 +116,8 @@ class Line:
                 "(max_packet_size, less what Node counts beside it); it was not sent.",
                 data={"node": self.node_id, "size": size, "max": self._payload_max},
             )
-        if self.waiting_bytes + size > self._bytes_max:
+        total = self.waiting_bytes + size + MESSAGE_COST
+        if total > self._bytes_max:
             raise BrokerDisconnectedError(
                 f"Node '{self.node_id}' takes messages too slowly: {self.waiting_bytes} bytes wait already; "
                 "the message was not sent."
@@ -122,7 +126,8 @@ class Line:
             self._opening = True
             self._due = True
             self._owner.on_wanted(self)  # The greeting is put before all else.
-        self.waiting_bytes += size
+            total = self.waiting_bytes + size + MESSAGE_COST
+        self.waiting_bytes = total
         waiting = self._waiting
         waiting.append(frame_head(kind, size))
         waiting.append(data)
@@ -157,17 +162,16 @@ class Line:
     def _flush_pieces(self, transport: asyncio.Transport) -> None:
         """More than one write: the connection may say between two that it takes no more."""
         waiting = self._waiting
+        self._tokens.clear()  # Some of these are written now, and to call one of them unsent would be a lie.
         while waiting and not self._paused and not transport.is_closing():
             size = taken = 0
             while taken < len(waiting) and (not taken or size + len(waiting[taken + 1]) <= PIECE_BYTES):
-                size += len(waiting[taken + 1])
+                size += len(waiting[taken + 1]) + MESSAGE_COST
                 taken += 2
             piece = b"".join(waiting[:taken])
             del waiting[:taken]
             self.waiting_bytes -= size
             transport.write(piece)
-        if not waiting:
-            self._tokens.clear()
         self._due = bool(waiting)
 
     # --- the connection ---

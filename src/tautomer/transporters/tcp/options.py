@@ -33,7 +33,7 @@ class TcpOptions:
         reuse_port: Listen also where another socket of this user holds the port without listening.
         udp_discovery: Whether to look for nodes by UDP.
         udp_port: Port of the datagrams.
-        udp_bind_address: The one interface to use, by its IPv4 address; None uses all.
+        udp_bind_address: The one interface to use, by its IPv4 address; None uses that of `host`, else all.
         udp_period: Between two datagrams.
         udp_reuse_addr: Whether other nodes of this machine may use the same UDP port.
         udp_max_discovery: Datagrams sent at most; 0 for no end.
@@ -89,6 +89,16 @@ class TcpOptions:
                 _check_ipv4(f"tcp.{name}", value)
         for address in self.broadcast_addresses:
             _check_ipv4("tcp.udp_broadcast", address)
+
+    @property
+    def udp_interface(self) -> str | None:
+        """The address of the one interface for UDP, or None for all: it is of no use to be found where nobody listens."""
+        if self.udp_bind_address is not None or self.host in (None, "0.0.0.0"):
+            return self.udp_bind_address
+        try:
+            return str(IPv4Address(self.host))
+        except ValueError:
+            return None
 
     @property
     def broadcast_addresses(self) -> tuple[str, ...]:
