@@ -2,33 +2,76 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tautomer.errors import BrokerOptionsError
 from tautomer.middleware import Middleware
-from tautomer.settings import RegistrySettings, Settings, TransitSettings, nearest
+from tautomer.settings import RegistrySettings, Settings, TransitSettings, nearest, record
 
 RECORDS = [Settings, RegistrySettings, TransitSettings]
 
 
-@pytest.mark.parametrize("record", RECORDS)
-def test_the_defaults_are_sound(record: type[Any]) -> None:
-    made = record()
+@pytest.mark.parametrize("kind", RECORDS)
+def test_the_defaults_are_sound(kind: type[Any]) -> None:
+    made = kind()
 
-    assert made == record(**{f.name: getattr(made, f.name) for f in dataclasses.fields(made)})
+    assert made == kind(**{f.name: getattr(made, f.name) for f in dataclasses.fields(made)})
 
 
-@pytest.mark.parametrize("record", RECORDS)
-def test_they_are_frozen(record: type[Any]) -> None:
-    made = record()
+@pytest.mark.parametrize("kind", RECORDS)
+def test_they_are_frozen(kind: type[Any]) -> None:
+    made = kind()
     for one in dataclasses.fields(made):
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(made, one.name, 5)
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            delattr(made, one.name)
     with pytest.raises((AttributeError, TypeError)):
         made.something_new = 5
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda made: pickle.loads(pickle.dumps(made))])
+def test_they_can_be_copied_whole(copied: Callable[[Settings], Settings]) -> None:
+    made = Settings(namespace="dev", metadata={"a": [1]}, transit=TransitSettings(pending_max=7))
+
+    assert made == copied(made)
+    assert repr(made) == repr(copied(made))
+
+
+def test_equal_ones_have_one_hash_and_others_differ() -> None:
+    assert hash(TransitSettings(pending_max=7)) == hash(TransitSettings(pending_max=7))
+    assert TransitSettings() != TransitSettings(pending_max=7)
+    assert TransitSettings() != RegistrySettings()
+
+
+def test_they_show_what_was_set() -> None:
+    assert "pending_max=7, in_flight_max=1000" in repr(TransitSettings(pending_max=7))
+
+
+def test_they_take_keywords_only() -> None:
+    with pytest.raises(TypeError):
+        Settings("dev")  # type: ignore[misc]  # That is the point.
+
+
+def test_what_is_mutable_is_made_for_each() -> None:
+    assert Settings().metadata is not Settings().metadata
+
+
+@record
+class WithoutDefault:
+    needed: int
+
+
+def test_one_without_a_default_must_be_given() -> None:
+    assert 5 == WithoutDefault(needed=5).needed
+    with pytest.raises(TypeError, match="WithoutDefault needs 'needed'"):
+        WithoutDefault()  # type: ignore[call-arg]  # That is the point.
 
 
 def test_the_defaults_are_those_of_the_reference() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, overload
+
+import msgspec
 
 from tautomer.definitions import VISIBILITIES, Visibility
 from tautomer.errors import ServiceSchemaError
@@ -15,8 +16,7 @@ MARKS: Final = "__tautomer_marks__"
 """The attribute of a function that holds its marks."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActionMark:
+class ActionMark(msgspec.Struct, frozen=True, kw_only=True):
     """What `@action` was told. See `ActionDef` for the meaning of each."""
 
     name: str | None = None
@@ -24,17 +24,16 @@ class ActionMark:
     visibility: Visibility | None = None
     timeout: float | None = None
     rest: Any = None
-    extra: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventMark:
+class EventMark(msgspec.Struct, frozen=True, kw_only=True):
     """What `@event` was told. See `EventDef`."""
 
     name: str | None = None
     group: str | None = None
     params: Any = None
-    extra: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 Mark = ActionMark | EventMark

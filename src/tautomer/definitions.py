@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
 
 from tautomer.stream import OwnStream
 
@@ -15,8 +16,7 @@ VISIBILITIES: Final = ("published", "public", "protected", "private")
 Method: TypeAlias = Callable[..., Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActionDef:
+class ActionDef(msgspec.Struct, frozen=True, kw_only=True):
     """What can be asked of a service.
 
     Attributes:
@@ -36,7 +36,7 @@ class ActionDef:
     visibility: Visibility = "published"
     timeout: float | None = None
     rest: Any = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
     def wire(self, full_name: str, params: Any) -> dict[str, Any]:
         """The entry of this action in INFO (protocol section 3.1). `params` is the schema's wire form."""
@@ -53,8 +53,7 @@ class ActionDef:
         return {**entry, "rawName": self.name, "name": full_name}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventDef:
+class EventDef(msgspec.Struct, frozen=True, kw_only=True):
     """What a service listens to.
 
     Attributes:
@@ -69,7 +68,7 @@ class EventDef:
     methods: tuple[Method, ...]
     group: str | None = None
     params: Any = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
     def wire(self, params: Any) -> dict[str, Any]:
         """The entry of this event in INFO (protocol section 3.1)."""

@@ -11,15 +11,17 @@ import random
 import socket
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from itertools import chain, count
+
+import msgspec
+from msgspec import field
 
 
 def _wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-_LAST_DIGITS = tuple(f"{number:03x}" for number in range(4096))
+_LAST_DIGITS = tuple(f"{number:02x}" for number in range(256))
 
 
 def id_source(seed: int) -> Callable[[], str]:
@@ -35,7 +37,7 @@ def id_source(seed: int) -> Callable[[], str]:
     def block(head: str) -> Iterator[str]:
         return map(head.__add__, _LAST_DIGITS)
 
-    return chain.from_iterable(map(block, map(f"{prefix}%09x".__mod__, count(1)))).__next__
+    return chain.from_iterable(map(block, map(f"{prefix}%010x".__mod__, count(1)))).__next__
 
 
 def _ip_list() -> tuple[str, ...]:
@@ -65,8 +67,7 @@ def _cpu_percent() -> int | None:
     return min(100, round(100 * load / (os.cpu_count() or 1)))
 
 
-@dataclass(slots=True)
-class Host:
+class Host(msgspec.Struct):
     """Clock, chance and names of one machine.
 
     Attributes:

@@ -9,6 +9,7 @@ import pytest
 
 from tautomer import Broker, Context, Middleware, Service, Settings, action
 from tautomer.errors import MoleculerClientError
+from tautomer.web.message import Reply, Request
 from tests.web.door import Answer, Door, open_door
 
 
@@ -138,3 +139,53 @@ async def test_an_action_that_is_taken_away_while_the_gateway_runs_is_503_at_onc
     await at.broker.destroy_service("facts")
 
     assert 503 == (await at.get("/quick/x")).status
+
+
+@pytest.mark.parametrize("target", ["no/where", "facts/shut", "facts/hidden"])
+@pytest.mark.parametrize("query", ["", "?a=1"])
+async def test_a_path_that_names_no_action_is_answered_the_same_with_and_without_the_stages(
+    target: str, query: str
+) -> None:
+    class Hidden(Service):
+        name = "facts"
+
+        @action(visibility="protected")
+        async def hidden(self, ctx: Context) -> None:
+            raise AssertionError
+
+        @action
+        async def shut(self, ctx: Context) -> None:
+            raise AssertionError
+
+    open_ = {"mappingPolicy": "all", "blacklist": ["facts.shut"]}
+    routes = [{"path": "/quick", **open_}, {"path": "/stages", **open_, "onBeforeCall": looks_only}]
+    at = await open_door(Hidden, routes=routes)
+
+    quick, stages = await both_ways(at, target + query)
+    await at.broker.stop()
+
+    assert (404, "SERVICE_NOT_FOUND") == (quick.status, quick.type)
+    assert (quick.status, quick.body) == (stages.status, stages.body)
+    assert quick.header("X-Request-ID")
+
+
+async def test_a_hook_for_errors_hears_of_a_path_that_names_no_action() -> None:
+    heard: list[str] = []
+
+    def on_error(request: Request, error: BaseException) -> Reply:
+        heard.append(type(error).__name__)
+        return Reply(410, [], b"gone")
+
+    at = await open_door(Facts, routes=[{"mappingPolicy": "all", "onError": on_error}])
+    answer = await at.get("/no/where")
+    await at.broker.stop()
+
+    assert (410, ["ServiceNotFoundError"]) == (answer.status, heard)
+
+
+async def test_a_query_that_is_too_large_is_refused_before_it_is_seen_that_nobody_is_there() -> None:
+    at = await open_door(Facts, routes=[{"mappingPolicy": "all"}])
+    answer = await at.get("/no/where?" + "a&" * 1_001)
+    await at.broker.stop()
+
+    assert (400, "TOO_MANY_PARAMS") == (answer.status, answer.type)

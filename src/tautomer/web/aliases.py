@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from tautomer.settings import nearest
 from tautomer.web.patterns import ANY_METHOD
@@ -38,8 +39,7 @@ class AliasError(ValueError):
     """An alias that cannot be one; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class AliasDef:
+class AliasDef(msgspec.Struct, frozen=True):
     """One alias, not yet under the prefix of its route.
 
     Attributes:

@@ -10,15 +10,15 @@ from functools import partial
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Final
 
-from tautomer.errors import MethodNotAllowedError, NotFoundError, RequestTimeoutError
+from tautomer.errors import MethodNotAllowedError, NotFoundError, RequestTimeoutError, ServiceNotFoundError
 from tautomer.registry.endpoints import Endpoint
 from tautomer.registry.registry import ServiceEntry
 from tautomer.web.autoaliases import annotated_aliases
 from tautomer.web.failures import NOT_FOUND_BODY, failure_reply
 from tautomer.web.message import JSON_TYPE, Reply, Request
-from tautomer.web.pipeline import Exchange, pipeline
+from tautomer.web.pipeline import Exchange, is_plain, pipeline
 from tautomer.web.reply import own_reply
-from tautomer.web.routes import Route, RouteTable
+from tautomer.web.routes import Alias, Route, RouteTable
 from tautomer.web.settings import GatewaySettings, Hook, RouteSettings
 
 if TYPE_CHECKING:
@@ -126,10 +126,22 @@ class Gateway:
                 # What scanners ask for all day: nothing is made that could be ready.
                 return Reply(404, [JSON_TYPE], NOT_FOUND_BODY)
             if isinstance(found, tuple):
+                if found[0].direct and self._leads_nowhere(request, found[0]):
+                    return failure_reply(ServiceNotFoundError(found[0].action), request.id, found[0].action, None)
                 request.matched = Exchange(request, found[0], own_id, found[1])
             else:
                 request.matched = found or frozenset()
         return None
+
+    def _leads_nowhere(self, request: Request, alias: Alias) -> bool:
+        """Whether the path names an action that is not there, or forbidden, and no stage or hook could say more of it.
+
+        A body or query is read first, as it may be refused for itself.
+        """
+        route = alias.route
+        absent = alias.handler is route.refusal or not self._is_known(alias.action)
+        hooked = self._settings.on_error is not None or route.settings.on_error is not None
+        return absent and not hooked and not request.raw_body and not request.query_string and is_plain(route.settings)
 
     def _answer(self, request: Request) -> Awaitable[Reply]:
         if request.matched is None and (ready := self.at_once(request)) is not None:

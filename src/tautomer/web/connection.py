@@ -403,14 +403,18 @@ class Connection(asyncio.Protocol):
             return  # The client has gone.
         if reply.status == 413:
             self._keep_alive = False
-        connection = CLOSE
-        if self._keep_alive and not self._state.stopping:
-            connection = "" if request.http_version == "1.1" else KEEP_ALIVE
         head_only = request.method == "HEAD"
         in_two = len(body) > _ONE_WRITE_BYTES_MAX and not head_only and reply.status not in BODILESS
-        self._transport.write(self._state.replies.whole(reply, body, connection, request.id, head_only or in_two))
+        self._transport.write(
+            self._state.replies.whole(reply, body, self._connection(request), request.id, head_only or in_two)
+        )
         if in_two:
             self._transport.write(body)
+
+    def _connection(self, request: Request) -> str:
+        if not self._keep_alive or self._state.stopping:
+            return CLOSE
+        return "" if request.http_version == "1.1" else KEEP_ALIVE
 
     async def _write_stream(self, request: Request, reply: Reply, chunks: AsyncIterator[bytes]) -> None:
         """Send a reply in pieces.
@@ -424,9 +428,7 @@ class Connection(asyncio.Protocol):
             chunked = request.http_version == "1.1"
             if not chunked and request.method != "HEAD" and not bodiless:
                 self._keep_alive = False
-            connection = CLOSE
-            if self._keep_alive and not self._state.stopping:
-                connection = "" if request.http_version == "1.1" else KEEP_ALIVE
+            connection = self._connection(request)
             if bodiless:
                 self._transport.write(self._state.replies.whole(reply, b"", connection, request.id))
                 return

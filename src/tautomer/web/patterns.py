@@ -217,7 +217,10 @@ class PatternTable(Generic[T]):
         A HEAD that no alias names is answered as a GET. `path` is decoded and begins with a slash.
         """
         path = trimmed(path)
-        folded = fold(path)
+        return self.find(method, path, fold(path))
+
+    def find(self, method: str, path: str, folded: str) -> tuple[T, dict[str, str]] | frozenset[str] | None:
+        """`match` for a path that is trimmed, and folded, already."""
         leaf = self._static.get(folded)
         if leaf is None:
             node = self._last.get(folded[: folded.rfind("/")])

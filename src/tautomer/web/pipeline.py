@@ -27,7 +27,7 @@ from tautomer.web.settings import Hook, RouteSettings
 if TYPE_CHECKING:
     from tautomer.broker import Broker
 
-__all__ = ["Exchange", "Handler", "Offer", "Stage", "compose", "pipeline"]
+__all__ = ["Exchange", "Handler", "Offer", "Stage", "compose", "is_plain", "pipeline"]
 
 _PLAIN: Mapping[str, Any] = {}
 
@@ -118,10 +118,14 @@ def pipeline(
     chain = [stage for stage in stages if stage is not None]
     guard = guard_stage(broker.clock, timeout, failed)
     handler = compose([guard, *chain], call_handler(route, given))
-    usual = permitted and len(chain) == 2 and route.on_after_call is None and not route.call_options
-    if usual and not broker.calls_wrapped and broker.settings.max_call_level != 1:
+    if permitted and is_plain(route) and not broker.calls_wrapped and broker.settings.max_call_level != 1:
         return quick_handler(route, broker, caller, timeout, failed, handler)
     return handler
+
+
+def is_plain(route: RouteSettings) -> bool:
+    """Whether a route asks for params and a call only: then there are shorter ways than through its stages."""
+    return route.on_before_call is None and route.on_after_call is None and not route.call_options
 
 
 def guard_stage(clock: Callable[[], float], timeout: float, failed: Failed) -> Stage:

@@ -53,7 +53,7 @@ class ReplyBytes:
         self._wall_ms = wall_ms
         # "Name: " for names that may go out.
         self._names: dict[str, str] = {}
-        # Status line and date, by status; the same with the content type.
+        # By status: its line and the date; the same with the content type of JSON and the name of the request's id.
         self._starts: dict[int, str] = {}
         self._json_starts: dict[int, str] = {}
         self._date = ""
@@ -76,11 +76,12 @@ class ReplyBytes:
         """
         status = reply.status
         headers = reply.headers
-        start = None
-        if len(headers) == 1 and headers[0] is JSON_TYPE and reply.reason is None:
-            start = self._json_starts.get(status)
-        if start is None:
-            start = self._head(reply)
+        if request_id and not head_only and len(headers) == 1 and headers[0] is JSON_TYPE and reply.reason is None:
+            # Almost every reply of a gateway is of this form, and made in one go.
+            known = self._json_starts.get(status)
+            if known is not None:
+                return f"{known}{request_id}\r\n{connection}Content-Length: {len(body)}\r\n\r\n".encode() + body
+        start = self._head(reply)
         if request_id:
             start = f"{start}X-Request-ID: {request_id}\r\n"
         if status in BODILESS:
@@ -108,8 +109,8 @@ class ReplyBytes:
                 head += self._field(name, value)
             else:
                 head += f"{prefix}{value}\r\n"
-        if len(headers) == 1 and headers[0] is JSON_TYPE and reply.reason is None:
-            self._json_starts[status] = head
+        if len(headers) == 1 and headers[0] is JSON_TYPE and reply.reason is None and status not in BODILESS:
+            self._json_starts[status] = f"{head}X-Request-ID: "
         return head
 
     def _start(self, status: int, reason: str | None) -> str:

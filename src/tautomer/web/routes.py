@@ -116,11 +116,6 @@ class Route:
         except PatternError as error:
             return str(error)
 
-    def covers(self, folded: str) -> bool:
-        """Whether a path (folded, trimmed) lies below this route's: a whole segment ends where the prefix does."""
-        prefix = self.prefix
-        return prefix == "/" or folded == prefix or (folded.startswith(prefix) and folded[len(prefix)] == "/")
-
     def direct(self, path: str, is_known: Callable[[str], bool]) -> Alias | None:
         """The alias that stands for the action which the path names (policy ``all``), or None if it names none.
 
@@ -172,7 +167,7 @@ class RouteTable:
         # What comes after the last one in which paths name actions decides nothing.
         while prefixes and prefixes[-1].settings.mapping_policy != "all":
             prefixes.pop()
-        self._prefixes = prefixes
+        self._prefixes = [(route.prefix.rstrip("/"), route.prefix.rstrip("/") + "/", route) for route in prefixes]
 
     def match(
         self, method: str, path: str, is_known: Callable[[str], bool]
@@ -181,16 +176,16 @@ class RouteTable:
 
         An OPTIONS that no alias names never runs an action: it is answered by the methods.
         """
-        found = self._patterns.match(method, path)
-        if found is not None or not self._prefixes:
+        if path[-1] == "/":
+            path = trimmed(path)
+        folded = path.lower() if path.isascii() else fold(path)
+        found = self._patterns.find(method, path, folded)
+        if found is not None:
             return found
-        path = trimmed(path)
-        folded = fold(path)
-        for route in self._prefixes:
-            if route.covers(folded):
-                break
-        else:
-            return None
-        if route.settings.mapping_policy != "all" or (alias := route.direct(path, is_known)) is None:
-            return None
-        return (alias, None) if method in METHODS else DIRECT_METHODS
+        for prefix, below, route in self._prefixes:
+            # A whole segment ends where the prefix does.
+            if folded.startswith(below) or folded == prefix:
+                if route.settings.mapping_policy != "all" or (alias := route.direct(path, is_known)) is None:
+                    return None
+                return (alias, None) if method in METHODS else DIRECT_METHODS
+        return None
