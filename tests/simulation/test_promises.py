@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tautomer import Context, Service, action, event
+from tautomer.errors import RequestTimeoutError
 from tautomer.testing import Conditions, SimNode, Simulation
 
 
@@ -123,3 +124,30 @@ def test_a_group_with_two_patterns_hears_an_event_at_one_node() -> None:
         sim.run(1)
 
     assert ["any", "one"] == sorted(heard)
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the transporter's buffer knows no deadlines")
+def test_what_waited_for_the_line_is_not_run_once_its_call_has_ended() -> None:
+    """Promise C4, and the row "broker killed under load" of the reliability reference, section 4."""
+    ran: list[str] = []
+
+    class Noting(Service):
+        name = "noting"
+
+        @action
+        async def note(self, ctx: Context[Any]) -> None:
+            ran.append(ctx.id)
+
+    with Simulation(1) as sim:
+        sim.node("a", Noting)
+        sim.node("b")
+        sim.run_until(sim.settled())
+        sim.network.disconnect("b")
+        sim.run(0.1)
+        with pytest.raises(RequestTimeoutError):
+            sim.run_until(sim["b"].call("noting.note", timeout=0.5))
+        sim.run(5)
+        sim.network.reconnect("b")
+        sim.run(1)
+
+    assert [] == ran

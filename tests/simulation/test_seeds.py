@@ -49,7 +49,7 @@ def test_two_seeds_give_two_runs() -> None:
 @pytest.mark.slow
 def test_a_run_does_not_depend_on_how_texts_are_hashed() -> None:
     """Nor on addresses: it is another process each time. Finds whoever iterates over a set."""
-    code = "from tautomer.testing.sim import run_seed; print([run_seed(seed).hash for seed in range(40, 46)])"
+    code = "from tautomer.testing.sim import run_seed; print([run_seed(seed).hash for seed in range(40, 44)])"
     printed = [
         subprocess.run(
             [sys.executable, "-c", code],
