@@ -61,7 +61,7 @@ class Reading:
         if "start" in marks:
             command = [sys.executable, "-m", *marks["start"].split()]
             beside = self.stack.enter_context(Program(*command, env=self.environment, cwd=self.folder))
-            beside.wait_for(marks["until"])
+            beside.wait_for(marks["until"], 40.0)
             self.stack.callback(beside.end)
 
 

@@ -31,8 +31,10 @@ BUSY = Profile(
     tells_undelivered=False,
     prefer_local=False,
     protocols=("auto",),
+    gateway=False,
     busy_end=False,
     delay=0.005,
+    line_order=False,
     faults=(),
 )
 

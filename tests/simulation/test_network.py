@@ -75,6 +75,19 @@ def test_one_sender_and_topic_keep_their_order(bench: Bench) -> None:
     assert NUMBERS == heard(link)
 
 
+@pytest.mark.parametrize("line_order", [False, True])
+def test_topics_overtake_each_other_unless_the_line_keeps_order(bench: Bench, line_order: bool) -> None:
+    a, _ = bench.line("a")
+    _, link = bench.line("b", "t", "u")
+    bench.network.conditions = Conditions(line_order=line_order)
+
+    for number, data in enumerate(NUMBERS):
+        bench.send(a, data, topic="tu"[number % 2])
+    bench.run()
+
+    assert line_order == (NUMBERS == heard(link))
+
+
 def test_reordering_breaks_the_order_and_loses_nothing(bench: Bench) -> None:
     a, _ = bench.line("a")
     _, link = bench.line("b", "t")

@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection
 
 import pytest
 
-from tautomer.testing.checkers import KNOWN_GAPS
 from tautomer.testing.sim import Outcome, main, run_seed
 
 REGRESSIONS = (
@@ -18,9 +17,6 @@ REGRESSIONS = (
 """Seeds that found something once, each with what it was."""
 
 FRESH = range(1_000, 1_040)
-
-GAP_SEEDS = (0, 3, 9, 12, 15, 33, 39, 47)
-"""Among them are some that show each known gap."""
 
 
 def broken(seed: int, trace: Callable[[str], None] | None = None, strict: Collection[str] = ()) -> Outcome:
@@ -42,17 +38,6 @@ def test_the_workload_works() -> None:
     assert all(count["calls"] > 50 and count["runs"] > 50 and count["events"] > 50 for count in counts), counts
 
 
-@pytest.mark.parametrize(
-    "gap",
-    [
-        pytest.param(gap, marks=pytest.mark.xfail(strict=True, raises=AssertionError, reason=reason))
-        for gap, reason in KNOWN_GAPS.items()
-    ],
-)
-def test_what_is_known_to_be_missing(gap: str) -> None:
-    assert [] == [problem for seed in GAP_SEEDS for problem in run_seed(seed, strict=[gap]).problems]
-
-
 def test_a_seed_gives_the_same_run_again() -> None:
     assert run_seed(7) == run_seed(7)
 
@@ -64,7 +49,7 @@ def test_two_seeds_give_two_runs() -> None:
 @pytest.mark.slow
 def test_a_run_does_not_depend_on_how_texts_are_hashed() -> None:
     """Nor on addresses: it is another process each time. Finds whoever iterates over a set."""
-    code = "from tautomer.testing.sim import run_seed; print([run_seed(seed).hash for seed in range(40, 46)])"
+    code = "from tautomer.testing.sim import run_seed; print([run_seed(seed).hash for seed in range(40, 44)])"
     printed = [
         subprocess.run(
             [sys.executable, "-c", code],

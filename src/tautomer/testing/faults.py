@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import random
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from tautomer.testing.simulation import Simulation
 
@@ -150,12 +150,13 @@ async def reordering(sim: Simulation, chance: random.Random, seconds: float) -> 
     await _for_a_while(sim, seconds, reorder=chance.choice((0.05, 0.3)))
 
 
-async def _for_a_while(sim: Simulation, seconds: float, **changes: float) -> None:
+async def _for_a_while(sim: Simulation, seconds: float, **changes: Any) -> None:
     network = sim.network
     sim.note(f"links change: {changes}")
     network.conditions = dataclasses.replace(network.conditions, **changes)
     await asyncio.sleep(seconds)
-    network.conditions = dataclasses.replace(network.conditions, **dict.fromkeys(changes, 0.0))
+    over: dict[str, Any] = dict.fromkeys(changes, 0.0)
+    network.conditions = dataclasses.replace(network.conditions, **over)
 
 
 FAULTS: Final[tuple[Fault, ...]] = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import random
 from collections.abc import Callable, Collection, Sequence
 from contextvars import Context, copy_context
@@ -34,6 +35,8 @@ class Conditions:
         loss: Share of the messages that are lost, 0 to 1.
         duplication: Share that come twice.
         reorder: Share that are overtaken by later ones. The others keep the order of their sender and topic.
+        line_order: Whether they keep the order of their sender whatever their topic, as with one NATS server. No
+            transporter promises that.
     """
 
     delay: float = 0.001
@@ -41,6 +44,7 @@ class Conditions:
     loss: float = 0.0
     duplication: float = 0.0
     reorder: float = 0.0
+    line_order: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +150,7 @@ class SimNetwork:
 
     def heal(self) -> None:
         """No splits, clogs, lost lines, loss, duplicates and slow links any more."""
-        base = self.conditions
-        self.conditions = Conditions(delay=base.delay, delay_least=base.delay_least)
+        self.conditions = dataclasses.replace(self.conditions, loss=0.0, duplication=0.0, reorder=0.0)
         self.between.clear()
         self.splits.clear()
         self._clogged.clear()
@@ -174,7 +177,7 @@ class SimNetwork:
         at = max(at, self._clogged.get((sender, receiver), 0.0))
         if conditions.reorder and self.random.random() < conditions.reorder:
             return at + self.random.expovariate(1 / (10 * conditions.delay + STEP))
-        key = (sender, receiver, topic)
+        key = (sender, receiver, "" if conditions.line_order else topic)
         at = max(at, self._last.get(key, 0.0) + STEP)
         self._last[key] = at
         return at

@@ -19,6 +19,7 @@ from tautomer.testing.faults import FAULTS, Fault
 from tautomer.testing.network import Conditions
 from tautomer.testing.nodes import SimNode
 from tautomer.testing.simulation import Simulation
+from tautomer.web.service import ApiGatewayService
 
 __all__ = ["KINDS", "Kind", "Profile", "Workload"]
 
@@ -49,8 +50,10 @@ class Profile:
         tells_undelivered: Whether the broker can tell that nobody listens.
         prefer_local: As of `RegistrySettings`.
         protocols: Which versions the nodes speak, by turns.
+        gateway: Whether the first node has one.
         busy_end: Whether all stop while calls are under way, or only when all is quiet.
         delay: Mean delay of a message in seconds.
+        line_order: As of `Conditions`.
         faults: Those that occur in this run. A few at a time find more than all at once.
     """
 
@@ -61,8 +64,10 @@ class Profile:
     tells_undelivered: bool
     prefer_local: bool
     protocols: tuple[Literal["auto", "4", "5"], ...]
+    gateway: bool
     busy_end: bool
     delay: float
+    line_order: bool
     faults: tuple[Fault, ...]
 
     @classmethod
@@ -76,8 +81,10 @@ class Profile:
             tells_undelivered=chance.random() < 0.6,
             prefer_local=chance.random() < 0.4,
             protocols=chance.choice((("auto",), ("auto",), ("auto", "4"), ("auto", "5"))),
+            gateway=chance.random() < 0.5,
             busy_end=chance.random() < 0.3,
             delay=chance.choice((0.0005, 0.005, 0.03)),
+            line_order=chance.random() < 0.3,
             faults=tuple(fault for fault in faults if chance.random() < 0.35),
         )
 
@@ -85,9 +92,9 @@ class Profile:
         """For whoever replays a run."""
         return (
             f"{self.nodes} nodes, {self.seconds:.1f} s, heartbeat {self.heartbeat[0]:g}/{self.heartbeat[1]:g} s, "
-            f"delay {self.delay:g} s, {'tells' if self.tells_undelivered else 'does not tell'} undelivered, "
+            f"delay {self.delay:g} s{', in line order' if self.line_order else ''}, {'tells' if self.tells_undelivered else 'does not tell'} undelivered, "
             f"{'prefers' if self.prefer_local else 'does not prefer'} local, protocols {' '.join(self.protocols)}"
-            f"{', busy end' if self.busy_end else ''}; "
+            f"{', gateway' if self.gateway else ''}{', busy end' if self.busy_end else ''}; "
             f"faults: {', '.join(fault.__name__ for fault in self.faults) or 'none'}"
         )
 
@@ -178,6 +185,20 @@ class Observer(Service):
             self.load.checkers.others.append(f"M5: {ctx.broker.id} hears of a namesake {ctx.params}")
 
 
+class Door(ApiGatewayService):
+    """The gateway of the workload."""
+
+    settings = {
+        "port": 80,
+        "routes": [
+            {
+                "aliases": {f"GET /{name}": f"{name}.echo" for name in NAMES},
+                "callOptions": {"timeout": TIMEOUT_MAX},
+            }
+        ],
+    }
+
+
 class Workload:
     """Some nodes with services, kept busy and broken by turns; then healed, looked at, and stopped.
 
@@ -209,7 +230,7 @@ class Workload:
         interval, timeout = profile.heartbeat
         return Simulation(
             seed,
-            conditions=Conditions(delay=profile.delay),
+            conditions=Conditions(delay=profile.delay, line_order=profile.line_order),
             tells_undelivered=profile.tells_undelivered,
             trace=trace,
             expected_errors=EXPECTED_ERRORS,
@@ -268,6 +289,8 @@ class Workload:
             names = [name for name in NAMES if self.random.random() < 0.6] or [self.name()]
             sources: list[Callable[[], Service]] = [lambda: Observer(self)]
             sources += [lambda name=name: self.worker(name) for name in names]  # type: ignore[misc]  # Bound early.
+            if number == 0 and self.profile.gateway:
+                sources.append(Door)
             protocol = self.profile.protocols[number % len(self.profile.protocols)]
             self.sim.node(f"n{number}", *sources, protocol=protocol)
 
@@ -472,6 +495,22 @@ async def ping(load: Workload, node: SimNode) -> None:
     await node.broker.ping(load.random.choice(sorted(load.sim.nodes)), timeout=0.5)
 
 
+async def ask_gateway(load: Workload, node: SimNode) -> None:
+    """An HTTP request from outside: it is answered, or its connection is cut with the node."""
+    gateway = load.sim.nodes["n0"]
+    if not load.profile.gateway or not gateway.alive:
+        return
+    number, name = load.number(), load.name()
+    try:
+        answer = await load.sim.http("n0", "GET", f"/{name}?number={number}")
+    except ConnectionError:
+        return
+    if answer.status not in (200, 404, 503, 504):
+        load.checkers.others.append(f"HTTP request {number} was answered {answer.status} {answer.body!r}")
+    elif answer.status == 200 and answer.json["number"] != str(number):
+        load.checkers.others.append(f"HTTP request {number} got the answer {answer.json}")
+
+
 async def change_services(load: Workload, node: SimNode) -> None:
     """A service is withdrawn, or offered."""
     name = load.name()
@@ -496,5 +535,6 @@ KINDS: Final[tuple[Kind, ...]] = (
     emit,
     broadcast,
     ping,
+    ask_gateway,
     change_services,
 )
