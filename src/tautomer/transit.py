@@ -28,21 +28,12 @@ from tautomer.errors import (
 from tautomer.host import Host
 from tautomer.middleware import Middleware, compose_verb
 from tautomer.offline import Offline
+from tautomer.pings import Pings
 from tautomer.ports import Transporter
 from tautomer.presence import Presence
 from tautomer.protocol.codec import Codec, Refused
 from tautomer.protocol.losses import Losses
-from tautomer.protocol.packets import (
-    VERSIONS,
-    Discover,
-    Event,
-    Packet,
-    Ping,
-    Pong,
-    ReceivedResponse,
-    Request,
-    timeout_ms,
-)
+from tautomer.protocol.packets import VERSIONS, Discover, Event, Packet, Ping, ReceivedResponse, Request, timeout_ms
 from tautomer.protocol.pending import Pending, PendingRequests
 from tautomer.protocol.refusals import is_refusal, may_go_elsewhere
 from tautomer.protocol.topics import Topics
@@ -84,6 +75,7 @@ class Transit:
             answer that nobody waits for), ``duplicate`` (a request that came before), ``info`` (refused whole),
             ``nodes`` (no place for one more), ``unsent``.
         received: What the transporter calls for each message.
+        ping: See `Pings.ping`.
         is_ready: Set once the mesh is known.
         offline: What waits while the line is away.
         again: Takes over a call that surely did not run; set by the broker.
@@ -121,7 +113,6 @@ class Transit:
         self._losses = Losses(self._pending)
         self.offline = Offline(host.clock, settings.transit)
         self._sweep = Sweep(SWEEP, self._look)
-        self._pings: dict[tuple[str, str], asyncio.Future[dict[str, Any]]] = {}
         self._tokens: dict[str, str] = {}
         self._free_tokens: list[str] = []
         self._tokens_made = 0
@@ -138,6 +129,8 @@ class Transit:
         self._may_pass_raw = codec.is_json and self._handle == self._dispatch
         self.presence = Presence(host, settings, registry, self, self, self._versions)
         self._peers = self.presence.membership.peers
+        pings = Pings(host, self, self.presence.membership, self.announce_local)
+        self.ping = pings.ping
         self.serving = Serving(
             broker,
             host,
@@ -158,8 +151,8 @@ class Transit:
             "DISCOVER": self.presence.on_discover,
             "DISCONNECT": self.presence.on_disconnect,
             "HEARTBEAT": self.presence.on_heartbeat,
-            "PING": self._on_ping,
-            "PONG": self._on_pong,
+            "PING": pings.on_ping,
+            "PONG": pings.on_pong,
         }
         self.is_ready = asyncio.Event()
 
@@ -337,21 +330,6 @@ class Transit:
     def _new_token(self) -> str:
         self._tokens_made += 1
         return str(self._tokens_made)
-
-    async def ping(self, node_id: str, timeout: float) -> dict[str, Any] | None:
-        """Round trip to one node: ``{nodeID, elapsedTime, timeDiff}`` in ms, or None if it is silent."""
-        ping_id = self._host.new_id()
-        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._pings[node_id, ping_id] = future
-        try:
-            version = self.presence.membership.version_of(node_id)
-            self.send("PING", Ping(time=self._host.wall_ms(), id=ping_id), node_id, version)
-            async with asyncio.timeout(timeout):
-                return await future
-        except TimeoutError:
-            return None
-        finally:
-            self._pings.pop((node_id, ping_id), None)
 
     def send_event(
         self, ctx: Context[Any], node_id: str, event: str, groups: Sequence[str] | None, broadcast: bool
@@ -566,24 +544,6 @@ class Transit:
         if not self._refusing:
             self._hear(packet, bool(packet.broadcast))
 
-    def _on_ping(self, packet: Ping) -> None:
-        self.send("PONG", Pong(time=packet.time, id=packet.id, arrived=self._host.wall_ms()), packet.sender, packet.ver)
-
-    def _on_pong(self, packet: Pong) -> None:
-        future = self._pings.get((packet.sender, packet.id)) if isinstance(packet.id, str) else None
-        sent, arrived = _stamp(packet.time), _stamp(packet.arrived)
-        if future is None or future.done() or sent is None or arrived is None:
-            return
-        now = self._host.wall_ms()
-        elapsed = now - sent
-        payload = {
-            "nodeID": packet.sender,
-            "elapsedTime": elapsed,
-            "timeDiff": round(now - arrived - elapsed / 2),
-        }
-        future.set_result(payload)
-        self.announce_local("$node.pong", {**payload, "id": packet.id})
-
     # --- inside ---
 
     def _look(self) -> bool:
@@ -631,8 +591,3 @@ class Transit:
         self.drop(refused.reason, refused.sender, refused.detail, command)
         if refused.request_id is not None and refused.version in self._versions:
             self.serving.answer_malformed(refused.request_id, refused.sender, refused.version, refused.detail)
-
-
-def _stamp(value: object) -> int | float | None:
-    """A stamp that can be computed with, or None. An integer of any length may come."""
-    return value if isinstance(value, int | float) and abs(value) < 1e18 else None
