@@ -130,7 +130,7 @@ class Admission(Generic[R]):
             self._share = max(1, self._share // 2)
         elif blamed < TURN / 2:
             self._share = min(SHARE_MAX, self._share * 2)
-        self._spent += turn
+        self._spent += blamed
         self._done += self._taken
         # A single turn says little: in it, hundreds of requests may have been read as well.
         if self._spent >= WINDOW:

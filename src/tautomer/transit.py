@@ -30,21 +30,12 @@ from tautomer.gossiping import Gossiping
 from tautomer.host import Host
 from tautomer.middleware import Middleware, compose_verb
 from tautomer.offline import Offline
+from tautomer.pings import Pings
 from tautomer.ports import LineTransporter, Transporter
 from tautomer.presence import Presence
 from tautomer.protocol.codec import Codec, Refused
 from tautomer.protocol.losses import Losses
-from tautomer.protocol.packets import (
-    VERSIONS,
-    Discover,
-    Event,
-    Packet,
-    Ping,
-    Pong,
-    ReceivedResponse,
-    Request,
-    timeout_ms,
-)
+from tautomer.protocol.packets import VERSIONS, Discover, Event, Packet, Ping, ReceivedResponse, Request, timeout_ms
 from tautomer.protocol.pending import Pending, PendingRequests
 from tautomer.protocol.refusals import is_refusal, may_go_elsewhere
 from tautomer.protocol.topics import Topics
@@ -90,6 +81,7 @@ class Transit:
             answer that nobody waits for), ``duplicate`` (a request that came before), ``info`` (refused whole),
             ``nodes`` (no place for one more), ``unsent``.
         received: What the transporter calls for each message.
+        ping: See `Pings.ping`.
         is_ready: Set once the mesh is known.
         offline: What waits while the line is away.
         again: Takes over a call that surely did not run; set by the broker.
@@ -127,7 +119,6 @@ class Transit:
         self._losses = Losses(self._pending)
         self.offline = Offline(host.clock, settings.transit)
         self._sweep = Sweep(SWEEP, self._look)
-        self._pings: dict[tuple[str, str], asyncio.Future[dict[str, Any]]] = {}
         self._tokens: dict[str, str] = {}
         self._free_tokens: list[str] = []
         self._tokens_made = 0
@@ -149,6 +140,8 @@ class Transit:
             topics.subscribe_gossip()
         self.presence = Presence(host, settings, registry, self, self, self._versions, gossiping)
         self._peers = self.presence.membership.peers
+        self._pings = pings = Pings(host, self, self.presence.membership, self.announce_local)
+        self.ping = pings.ping
         self.streaming = Streaming(
             host,
             self._node_id,
@@ -160,7 +153,7 @@ class Transit:
             drain=transporter.drain,
             refuse=lambda packet, error: self.serving.answer_error(packet, error, None),
             ping=lambda node_id, version, id: self.send("PING", Ping(host.wall_ms(), id), node_id, version),
-            pong=self._answer_ping,
+            pong=pings.on_ping,
         )
         self.balanced = (
             BalancedTopics(transporter, topics, topics.subscribed, registry, self.presence.membership, self._versions)
@@ -382,21 +375,6 @@ class Transit:
     def _new_token(self) -> str:
         self._tokens_made += 1
         return str(self._tokens_made)
-
-    async def ping(self, node_id: str, timeout: float) -> dict[str, Any] | None:
-        """Round trip to one node: ``{nodeID, elapsedTime, timeDiff}`` in ms, or None if it is silent."""
-        ping_id = self._host.new_id()
-        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._pings[node_id, ping_id] = future
-        try:
-            version = self.presence.membership.version_of(node_id)
-            self.send("PING", Ping(time=self._host.wall_ms(), id=ping_id), node_id, version)
-            async with asyncio.timeout(timeout):
-                return await future
-        except TimeoutError:
-            return None
-        finally:
-            self._pings.pop((node_id, ping_id), None)
 
     def send_event(
         self, ctx: Context[Any], node_id: str, event: str, groups: Sequence[str] | None, broadcast: bool
@@ -655,27 +633,11 @@ class Transit:
 
     def _on_ping(self, packet: Ping) -> None:
         if not self.streaming.on_ping(packet):
-            self._answer_ping(packet)
-
-    def _answer_ping(self, packet: Ping) -> None:
-        self.send("PONG", Pong(time=packet.time, id=packet.id, arrived=self._host.wall_ms()), packet.sender, packet.ver)
+            self._pings.on_ping(packet)
 
     def _on_pong(self, packet: Pong) -> None:
-        if self.streaming.on_pong(packet):
-            return
-        future = self._pings.get((packet.sender, packet.id)) if isinstance(packet.id, str) else None
-        sent, arrived = _stamp(packet.time), _stamp(packet.arrived)
-        if future is None or future.done() or sent is None or arrived is None:
-            return
-        now = self._host.wall_ms()
-        elapsed = now - sent
-        payload = {
-            "nodeID": packet.sender,
-            "elapsedTime": elapsed,
-            "timeDiff": round(now - arrived - elapsed / 2),
-        }
-        future.set_result(payload)
-        self.announce_local("$node.pong", {**payload, "id": packet.id})
+        if not self.streaming.on_pong(packet):
+            self._pings.on_pong(packet)
 
     # --- inside ---
 
@@ -735,8 +697,3 @@ class Transit:
         self.drop(refused.reason, refused.sender, refused.detail, command)
         if refused.request_id is not None and refused.version in self._versions:
             self.serving.answer_malformed(refused.request_id, refused.sender, refused.version, refused.detail)
-
-
-def _stamp(value: object) -> int | float | None:
-    """A stamp that can be computed with, or None. An integer of any length may come."""
-    return value if isinstance(value, int | float) and abs(value) < 1e18 else None
