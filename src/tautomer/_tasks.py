@@ -129,24 +129,22 @@ class Sweep:
     there is still something left.
     """
 
-    __slots__ = ("_handle", "_interval", "_look")
+    __slots__ = ("_handle", "_interval", "_look", "running")
 
     def __init__(self, interval: float, look: Callable[[], bool]) -> None:
         self._interval = interval
         self._look = look
         self._handle: asyncio.TimerHandle | None = None
-
-    @property
-    def running(self) -> bool:
-        return self._handle is not None
+        self.running = False  # No property: it is read for each request.
 
     def wake(self) -> None:
         """Make sure that a look is due within one interval."""
         if self._handle is None:
+            self.running = True
             self._handle = asyncio.get_running_loop().call_later(self._interval, self._due)
 
     def _due(self) -> None:
-        self._handle = None
+        self._handle, self.running = None, False
         try:
             again = self._look()
         except Exception:
@@ -160,4 +158,4 @@ class Sweep:
         """Look no more until the next `wake`."""
         if self._handle is not None:
             self._handle.cancel()
-            self._handle = None
+            self._handle, self.running = None, False

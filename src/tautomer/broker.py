@@ -550,7 +550,7 @@ class Broker:
         transit = Transit(
             self, self.host, self.settings, self.registry, transporter, codec, self.middlewares, self._publishing.hear
         )
-        transit.again = Failover(self.registry, transit).again
+        transit.requesting.again = Failover(self.registry, transit).again
         return transit
 
     def _remote_handler(self, endpoint: Endpoint) -> Handler:

@@ -103,7 +103,9 @@ class Failover:
                 break
             looks += 1
             found = self._anew(ctx, endpoint, pinned)
-            if found is not None and (found.local or looks >= UNHEARD or self._transit.is_back(found.node_id)):
+            if found is not None and (
+                found.local or looks >= UNHEARD or self._transit.requesting.is_back(found.node_id)
+            ):
                 return found
         return None
 

@@ -27,7 +27,7 @@ from tautomer.errors import (
 )
 from tautomer.host import Host
 from tautomer.protocol.duplicates import SeenRequests
-from tautomer.protocol.packets import Packet, Request, Response, call_level, timeout_seconds
+from tautomer.protocol.packets import TIMEOUT_MS_MAX, Packet, Request, Response, call_level, timeout_seconds
 from tautomer.protocol.refusals import leaving
 from tautomer.protocol.topics import Topics
 from tautomer.registry.endpoints import Endpoint
@@ -144,12 +144,20 @@ class Serving:
             seen.overflow()
         endpoints = self._registry.actions.get(packet.action)
         endpoint = None if endpoints is None else endpoints.local
-        refusal = self._refusal(packet, endpoint)
-        if refusal is not None:
+        level = packet.level
+        # Asked here in one line, and there one by one: nothing is refused as a rule.
+        if (
+            endpoint is None
+            or endpoint.closed
+            or self.refusing
+            or type(level) is not int
+            or level > self._level_max
+            or len(self._running) + len(self._line.waiting) >= self._in_flight_max
+        ) and (refusal := self._refusal(packet, endpoint)) is not None:
             self.answer_error(packet, refusal, None)
             return
-        level = packet.level
-        timeout = timeout_seconds(packet.timeout)
+        told = packet.timeout
+        timeout = told / 1000 if type(told) is float and 0 < told <= TIMEOUT_MS_MAX else timeout_seconds(told)
         if timeout is None:
             # The caller says nothing: then ours holds. A 0 means that it wants no end (protocol section 3.4).
             timeout = endpoint.timeout or self._timeout  # type: ignore[union-attr]  # A missing one was refused.
@@ -280,7 +288,7 @@ class Serving:
             self._node_id,
         )
         try:
-            self._publish("RES", response, self._answer_topic(packet.sender))
+            self._publish("RES", response, self._answer_topic[packet.sender])
         except BrokerDisconnectedError:
             self.unsent += 1
         except MoleculerError as error:
@@ -309,7 +317,7 @@ class Serving:
                 self._node_id,
             )
             try:
-                self._publish("RES", response, self._answer_topic(packet.sender))
+                self._publish("RES", response, self._answer_topic[packet.sender])
                 return
             except BrokerDisconnectedError:
                 break

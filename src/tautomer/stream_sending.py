@@ -88,7 +88,7 @@ class StreamSending:
         if self._scope.closed:
             raise RequestRejectedError(packet.action, self._node_id)
         stream.sent = True
-        way = Asking(packet, self._request_topic(node_id), token)
+        way = Asking(packet, self._request_topic[node_id], token)
         task = self._scope.spawn(self._ask(way, stream, future, node_id), f"stream to {packet.action}")
         future.add_done_callback(partial(self._call_over, task, ctx, node_id, packet.id))
 
@@ -139,7 +139,7 @@ class StreamSending:
         try:
             await source.begin()
             outgoing = Outgoing(source.first, self._chunk)
-            way = Answering(packet, ctx, self._answer_topic(packet.sender), self._node_id, outgoing.objects)
+            way = Answering(packet, ctx, self._answer_topic[packet.sender], self._node_id, outgoing.objects)
             self._send(way, outgoing, way.packet(outgoing.number(), None, True, None))
         except BaseException:
             await source.aclose()

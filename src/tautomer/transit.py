@@ -7,24 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from msgspec import UNSET, Raw
+from msgspec import UNSET
 
-from tautomer._tasks import Sweep
 from tautomer.balanced import BalancedTopics
-from tautomer.context import Context, RawResult
+from tautomer.context import Context
 from tautomer.errors import (
     BrokerDisconnectedError,
     MoleculerError,
     NodeIdTakenError,
-    QueueIsFullError,
-    RequestRejectedError,
-    RequestTimeoutError,
-    SerializationError,
-    ServiceNotAvailableError,
-    from_wire,
 )
 from tautomer.gossiping import Gossiping
 from tautomer.host import Host
@@ -34,23 +27,17 @@ from tautomer.pings import Pings
 from tautomer.ports import LineTransporter, Transporter
 from tautomer.presence import Presence
 from tautomer.protocol.codec import Codec, Refused
-from tautomer.protocol.losses import Losses
-from tautomer.protocol.packets import VERSIONS, Discover, Event, Packet, Ping, ReceivedResponse, Request, timeout_ms
-from tautomer.protocol.pending import Pending, PendingRequests
-from tautomer.protocol.refusals import is_refusal, may_go_elsewhere
+from tautomer.protocol.packets import VERSIONS, Discover, Event, Info, Packet, Ping, Pong
+from tautomer.protocol.pending import PendingRequests
 from tautomer.protocol.topics import Topics
-from tautomer.registry.endpoints import BalancedEndpoint, Endpoint
 from tautomer.registry.nodes import Node
+from tautomer.requesting import Requesting, Waiter
 from tautomer.registry.registry import Registry
 from tautomer.serving import Serving
 from tautomer.settings import Settings
-from tautomer.stream import TAKEN, Stream
 from tautomer.streaming import Streaming
 
 log = logging.getLogger("tautomer.transit")
-
-SWEEP = 0.05
-"""Seconds between two looks at the deadlines: the grain of every timeout between nodes."""
 
 DEFAULT_TIMEOUT = 30.0
 """Seconds for calls between nodes when nobody said otherwise (architecture §15.12)."""
@@ -63,10 +50,6 @@ WARNED_MAX = 1_000
 
 CLAIM_TOKEN = "id"
 """Token of the question who has our id; those of requests are numbers."""
-
-Waiter = tuple["asyncio.Future[Any]", Context[Any]]
-
-Again = Callable[[Context[Any], Endpoint, MoleculerError, "float | None"], Coroutine[Any, Any, Any]]
 
 
 class Transit:
@@ -84,10 +67,9 @@ class Transit:
         ping: See `Pings.ping`.
         is_ready: Set once the mesh is known.
         offline: What waits while the line is away.
-        again: Takes over a call that surely did not run; set by the broker.
+        requesting: The calls that leave this node.
+        request: See `Requesting.request`.
     """
-
-    again: Again
 
     def __init__(
         self,
@@ -103,25 +85,19 @@ class Transit:
         self._broker = broker
         self._host = host
         self._clock = host.clock
-        self._new_id = host.new_id
         self._transporter = transporter
         self.transporter_name = transporter.name
         self._codec = codec
         self._hear = hear
         self._node_id = registry.local_node.id
         self._topics = topics = Topics(settings.namespace, self._node_id)
-        self._request_topic = topics.cached("REQ")
         self._event_topic = topics.cached("EVENT")
         self._commands = topics.subscribed
         self._versions = VERSIONS if settings.protocol == "auto" else (settings.protocol,)
-        self._timeout = DEFAULT_TIMEOUT if settings.request_timeout is None else settings.request_timeout
+        codec.versions = self._versions
+        timeout = DEFAULT_TIMEOUT if settings.request_timeout is None else settings.request_timeout
         self._pending: PendingRequests[Waiter] = PendingRequests(settings.transit.pending_max, self._is_known)
-        self._losses = Losses(self._pending)
         self.offline = Offline(host.clock, settings.transit)
-        self._sweep = Sweep(SWEEP, self._look)
-        self._tokens: dict[str, str] = {}
-        self._free_tokens: list[str] = []
-        self._tokens_made = 0
         self._warned: dict[tuple[str, str], float] = {}
         self._refusing = False
         self.dropped: dict[str, int] = {}
@@ -132,7 +108,7 @@ class Transit:
         # What was encrypted last is to be decrypted first: the receiving side folds the other way round.
         received = compose_verb(middlewares[::-1], "transporter_receive", self._decode_and_handle)
         self.received = received if received == self._decode_and_handle else self._guarded(received)
-        self._may_pass_raw = codec.is_json and self._handle == self._dispatch
+        self._is_plain = self._handle == self._dispatch
         gossiping: Gossiping | None = None
         if isinstance(transporter, LineTransporter):
             gossiping = Gossiping(host, settings, registry, self, transporter, self._versions)
@@ -160,13 +136,32 @@ class Transit:
             if registry.balanced
             else None
         )
+        self.requesting = Requesting(
+            host,
+            self._node_id,
+            topics,
+            codec,
+            self._pending,
+            self.presence,
+            self.offline,
+            self.streaming,
+            self.balanced,
+            self._versions,
+            timeout,
+            publish=self._publish,
+            send=self.send,
+            drop=self.drop,
+            pass_raw=codec.is_json and self._is_plain,
+        )
+        self.request = self.requesting.request
+        self.unsent = self.requesting.unsent
         self.serving = Serving(
             broker,
             host,
             registry,
             topics,
             self._publish,
-            self._timeout,
+            timeout,
             settings.max_call_level,
             settings.transit.in_flight_max,
             settings.transit.queue_delay,
@@ -175,14 +170,14 @@ class Transit:
         )
         self._handlers: dict[str, Callable[[Any], None]] = {
             "REQ": self.serving.on_request,
-            "RES": self._on_response,
+            "RES": self.requesting.on_response,
             "EVENT": self._on_event,
-            "INFO": self.presence.on_info,
-            "DISCOVER": self.presence.on_discover,
-            "DISCONNECT": self.presence.on_disconnect,
-            "HEARTBEAT": self.presence.on_heartbeat,
-            "PING": self._on_ping,
-            "PONG": self._on_pong,
+            "INFO": self._of_others(self.presence.on_info),
+            "DISCOVER": self._of_others(self.presence.on_discover),
+            "DISCONNECT": self._of_others(self.presence.on_disconnect),
+            "HEARTBEAT": self._of_others(self.presence.on_heartbeat),
+            "PING": self._of_others(self._on_ping),
+            "PONG": self._of_others(self._on_pong),
         }
         if gossiping is not None:
             self._handlers.update(gossiping.handlers)
@@ -197,7 +192,7 @@ class Transit:
             TransporterError: The line cannot be had, and trying again would not help.
             NodeIdTakenError: Another node has our id.
         """
-        self._loop = asyncio.get_running_loop()
+        self.requesting.begin()
         await self._transporter.connect(self)
         try:
             if not isinstance(self._transporter, LineTransporter):
@@ -207,9 +202,8 @@ class Transit:
                 await self.balanced.renew()
             await self.presence.join()
         except NodeIdTakenError:
-            await (
-                self._transporter.close()
-            )  # A node that runs already goes on alone, and must not answer for the other.
+            # A node that runs already goes on alone, and must not answer for the other.
+            await self._transporter.close()
             raise
         self.is_ready.set()
         self.announce_local("$transporter.connected", {"wasReconnect": False})
@@ -279,9 +273,7 @@ class Transit:
         await self._transporter.close()
         self._send = self._send_out
         self.offline.close()
-        self._sweep.stop()
-        for pending in self._pending.take_all():
-            self._fail(pending, RequestRejectedError(pending.action, pending.node_id))
+        self.requesting.close()
         self.announce_local("$transporter.disconnected", {"graceFul": True})
 
     def statistics(self) -> dict[str, Any]:
@@ -296,85 +288,7 @@ class Transit:
             "streams": self.streaming.statistics(),
         }
 
-    # --- calls out ---
-
-    async def request(self, ctx: Context[Any], endpoint: Endpoint) -> Any:
-        """Run an action at another node: the innermost handler of every remote endpoint.
-
-        Raises:
-            QueueIsFullError: Too many calls wait for answers: not sent.
-            BrokerDisconnectedError: The line is away, and stays so or too much waits for it: not sent.
-            PayloadTooLargeError: The message is over what the broker takes: not sent.
-            SerializationError: The params have no wire form: not sent.
-            ServiceNotAvailableError: Neither this node nor another one took it: not run.
-            RequestTimeoutError: No answer in time: outcome unknown.
-            RequestRejectedError: The node was lost: outcome unknown.
-            MoleculerError: What the action raised.
-        """
-        if ctx.raw and self._may_pass_raw:
-            self._codec.keep_raw = True
-        table = self._pending
-        if len(table.by_id) >= table.limit:
-            raise QueueIsFullError(endpoint.name, endpoint.node_id, size=len(table), limit=table.limit)
-        now = self._clock()
-        timeout = ctx.timeout
-        if timeout is None:
-            timeout = endpoint.timeout or self._timeout
-        deadline = ctx.deadline
-        # A nested call never has more time than its parent has left (promise C4).
-        if timeout and (deadline is None or now + timeout < deadline):
-            deadline = now + timeout
-        # What follows reads the context's fields, not its properties: this is one of the four hot paths.
-        node_id, request_id, parent = endpoint.node_id, ctx._id, ctx.parent
-        if request_id is None:
-            request_id = ctx._id = self._new_id()
-        peer = self._peers.get(node_id)
-        version = peer.version if peer is not None and peer.version else self._version_for(endpoint)
-        packet = Request(
-            request_id,
-            endpoint.name,
-            ctx.params,
-            ctx._meta or {},
-            UNSET if version == "4" else (ctx._headers or {}),
-            timeout_ms(None if deadline is None else deadline - now),
-            ctx.level,
-            ctx.tracing,
-            ctx._parent_id if parent is None else parent.id,
-            ctx._request_id or request_id if parent is None else ctx.request_id,
-            ctx._caller if parent is None else ctx.caller,
-            False,
-            UNSET,
-            version,
-            self._node_id,
-        )
-        future: asyncio.Future[Any] = self._loop.create_future()
-        token = self._free_tokens.pop() if self._free_tokens else self._new_token()
-        self._tokens[token] = request_id
-        table.by_id[request_id] = Pending(endpoint.name, node_id, deadline, (future, ctx), token)
-        try:
-            if ctx.stream is None:
-                topic = self._request_topic(node_id) if node_id else self._topics.balanced_request(endpoint.name)
-                self._publish("REQ", packet, topic, token)
-            else:
-                self.streaming.sending.request(packet, ctx, node_id, token, future)
-            if not self._sweep.running:
-                self._sweep.wake()
-            return await future
-        except MoleculerError as error:
-            if type(ctx._tried) is list or ctx.stream is not None or not may_go_elsewhere(error):
-                raise
-            not_run = error
-        finally:
-            # Cancelled, or never sent: nothing of the call stays behind (promise C6).
-            table.by_id.pop(request_id, None)
-            # Once the answer is in, the token may be another request's already.
-            if self._tokens.get(token) == request_id:
-                del self._tokens[token]
-        return await self.again(ctx, endpoint, not_run, deadline)
-
-    def _new_token(self) -> str:
-        self._tokens_made += 1
-        return str(self._tokens_made)
+    # --- events out ---
 
     def send_event(
         self, ctx: Context[Any], node_id: str, event: str, groups: Sequence[str] | None, broadcast: bool
@@ -386,7 +300,7 @@ class Transit:
         """
         peer = self._peers.get(node_id)
         version = peer.version if peer is not None and peer.version else self._versions[-1]
-        self._send_event(ctx, self._event_topic(node_id), version, event, groups, broadcast)
+        self._send_event(ctx, self._event_topic[node_id], version, event, groups, broadcast)
 
     def send_balanced_event(self, ctx: Context[Any], event: str, group: str, node_ids: Sequence[str]) -> None:
         """Tell one member of a group of an event; the message broker chooses which. `node_ids` are those that listen.
@@ -489,49 +403,33 @@ class Transit:
             self._refused(command, refused)
             return
         try:
-            self._handle(command, packet)
+            if self._is_plain:
+                self._handlers[command](packet)
+            else:
+                self._handle(command, packet)
         except Exception:
             # A packet must not end the reader (promise M4); what got here is a bug of ours or of a middleware.
             log.exception("packet not handled", extra={"command": command, "sender": packet.sender})
 
     def _dispatch(self, command: str, packet: Any) -> None:
-        if packet.ver not in self._versions:
-            self._refused(command, Refused("version", f"version {packet.ver}", packet.sender, version=packet.ver))
-        elif packet.sender == self._node_id and command not in ("REQ", "RES", "EVENT"):
-            if command == "INFO":
+        self._handlers[command](packet)
+
+    def _of_others(self, handler: Callable[[Any], None]) -> Callable[[Any], None]:
+        """A handler for what a node says to all, and hears itself."""
+
+        def handle(packet: Any) -> None:
+            if packet.sender != self._node_id:
+                handler(packet)
+            elif isinstance(packet, Info):
                 self.presence.on_own_info(packet)
-        else:
-            self._handlers[command](packet)
+
+        return handle
 
     def undelivered(self, token: str) -> None:
-        """Nobody listens on the topic of this request: it surely did not run, and the node is gone."""
         if token == CLAIM_TOKEN:
             self.presence.unclaimed()
-            return
-        request_id = self._tokens.pop(token, None)
-        pending = None if request_id is None else self._pending.drop(request_id)
-        if pending is not None:
-            self._fail(pending, ServiceNotAvailableError(pending.action, pending.node_id or None))
-        node_id = self._losses.unheard(token) if pending is None else pending.node_id
-        # Where the broker was away, the others come back one by one, as this node did (promise M2).
-        if not node_id or self.offline.returning:
-            return
-        if not self.presence.lost(node_id, unexpected=True) and pending is None:
-            self._losses.lost(node_id, self._clock())
-
-    def unsent(self, token: str) -> None:
-        """This request never left: its call waits for the line, as those that come after it do."""
-        request_id = self._tokens.pop(token, None)
-        pending = None if request_id is None else self._pending.drop(request_id)
-        if pending is not None:
-            error = BrokerDisconnectedError()
-            error.unsent_bytes = 0  # Those bytes are gone; what waits are the params, which the caller holds anyway.
-            self._fail(pending, error)
-
-    def is_back(self, node_id: str) -> bool:
-        """Whether this node was heard since the line came back."""
-        peer, back_at = self._peers.get(node_id), self.offline.back_at
-        return peer is not None and back_at is not None and peer.seen_at >= back_at
+        else:
+            self.requesting.undelivered(token)
 
     def up(self) -> None:
         self._send = self._send_out
@@ -545,13 +443,13 @@ class Transit:
         # In place of asking for each packet whether the line stands.
         self._send = self._send_away
         self.offline.gone()
-        self._losses.forget()
+        self.requesting.line_lost()
         self.announce_local("$transporter.disconnected", {"graceFul": False, "reason": reason})
 
     # --- Watcher: what presence tells ---
 
     def node_lost(self, node: Node, unexpected: bool) -> None:
-        self._losses.lost(node.id, self._clock())
+        self.requesting.node_lost(node.id)
         self.streaming.node_lost(node.id)
 
     def give_way(self) -> None:
@@ -587,46 +485,6 @@ class Transit:
 
     # --- packets in ---
 
-    def _on_response(self, packet: ReceivedResponse) -> None:
-        stream: Stream | None = None
-        if packet.seq is not None and (stream := self.streaming.on_response(packet)) is TAKEN:
-            return
-        pending = self._pending.take(packet.id, packet.sender)
-        if pending is None:
-            self.drop("orphan", packet.sender, f"nobody waits for an answer to '{packet.id}' from there", "RES")
-            return
-        # Only the token of an answered request is used again: for any other, a late "nobody listens"
-        # may still come, and would be taken for the next request's.
-        token = pending.token
-        if token is not None and self._tokens.pop(token, None) is not None:
-            self._free_tokens.append(token)
-        future, ctx = pending.waiter
-        if future.done():
-            return
-        if packet.meta:
-            ctx.merge_meta(packet.meta)
-        if packet.headers:
-            ctx.response_headers.update(packet.headers)
-        data: object = packet.data
-        if not packet.success:
-            error = from_wire(packet.error, packet.sender)
-            if is_refusal(error, pending.action, packet.sender, packet.id):
-                error.outcome = "not run"
-            future.set_exception(error)
-        elif stream is not None:
-            future.set_result(stream)
-        elif data is UNSET:
-            future.set_result(None)
-        elif not isinstance(data, Raw):
-            future.set_result(data)
-        elif ctx.raw and self._may_pass_raw:
-            future.set_result(RawResult(bytes(data)))
-        else:
-            try:
-                future.set_result(self._codec.value(data))
-            except SerializationError as unreadable:
-                future.set_exception(unreadable)
-
     def _on_event(self, packet: Event) -> None:
         if not self._refusing:
             self._hear(packet, bool(packet.broadcast))
@@ -641,40 +499,14 @@ class Transit:
 
     # --- inside ---
 
-    def _version_for(self, endpoint: Endpoint) -> str:
-        """The version to speak where no single node was heard that is asked."""
-        if isinstance(endpoint, BalancedEndpoint) and self.balanced is not None:
-            return self.balanced.version(endpoint)
-        return self._versions[-1]
-
     def _is_known(self, node_id: str) -> bool:
         """Whether a node may answer for all."""
         peer = self._peers.get(node_id)
         return node_id == self._node_id or (peer is not None and peer.online)
 
-    def _look(self) -> bool:
-        """One look at all deadlines. Says whether anything still waits."""
-        now = self._clock()
-        for pending in self._pending.take_overdue(now):
-            self._fail(pending, RequestTimeoutError(pending.action, pending.node_id or None))
-        for pending in self._losses.take(now):
-            self._fail(pending, RequestRejectedError(pending.action, pending.node_id))
-        for node_id in self._losses.to_probe(now):
-            self._probe(node_id, now)
-        self.offline.end_overdue(now)
-        return len(self._pending) > 0 or len(self.offline) > 0
-
-    def _probe(self, node_id: str, now: float) -> None:
-        """Ask a node that keeps us waiting for a sign of life: where nobody listens, the message broker says so."""
-        token = self._new_token()
-        self._losses.probed(node_id, token, now)
-        ping = Ping(time=self._host.wall_ms(), id=token)
-        self.send("PING", ping, node_id, self.presence.membership.version_of(node_id), token)
-
     def _send_away(self, topic: str, data: bytes, token: str | None = None) -> None:
         """In place of the transporter while the line is away: requests are to wait themselves, all else is kept."""
-        if not self._sweep.running:
-            self._sweep.wake()
+        self.requesting.wake()
         if token is None:
             self.offline.keep(topic, data)
         else:
@@ -687,11 +519,6 @@ class Transit:
             self._send(topic, data, None)
         except MoleculerError as error:
             self.drop("unsent", "", f"a message that waited for the line was not sent: {error}")
-
-    def _fail(self, pending: Pending[Waiter], error: MoleculerError) -> None:
-        future = pending.waiter[0]
-        if not future.done():
-            future.set_exception(error)
 
     def _refused(self, command: str, refused: Refused) -> None:
         self.drop(refused.reason, refused.sender, refused.detail, command)

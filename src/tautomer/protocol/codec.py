@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -46,7 +46,6 @@ CONTAINER_BYTES: Final = 5
 """Bytes for each of them. Nothing that somebody would send is as empty as that; a MiB of it would hold up the loop."""
 
 _BINARY: Final[frozenset[type]] = frozenset({bytes, bytearray, memoryview})
-_ANSWERS: Final = (Response, Event)
 
 
 class Refused(Exception):
@@ -78,9 +77,11 @@ class Codec:
         is_json: Whether the mesh speaks JSON.
         keep_raw: Whether the `data` of answers is to stay undecoded. Off until somebody passes answers on
             as they came: decoding all in one pass is cheaper for everybody else.
+        versions: Those of the protocol that are read; all others are refused.
     """
 
     def __init__(self, serializer: Serializer) -> None:
+        self.versions: Collection[str] = VERSIONS
         self._serializer = serializer
         self._encode = serializer.encode
         self._decoders: dict[str, Callable[[bytes], Packet]] = {
@@ -104,10 +105,10 @@ class Codec:
         Raises:
             SerializationError: A value has no wire form.
         """
-        if isinstance(packet, Request):
+        if type(packet) is Request:
             if type(packet.params) in _BINARY and self.is_json:
                 packet.params = _buffer(packet.params)
-        elif isinstance(packet, _ANSWERS) and type(packet.data) in _BINARY and self.is_json:
+        elif (type(packet) is Response or type(packet) is Event) and type(packet.data) in _BINARY and self.is_json:
             packet.data = _buffer(packet.data)
         try:
             return self._encode(packet)
@@ -116,15 +117,35 @@ class Codec:
                 return _escaped(packet)
             raise SerializationError(f"A value has no wire form: {error}") from error
 
-    def decode(self, command: str, data: bytes) -> Packet:
-        """Read a packet of a known command.
+    def decode(self, command: str, data: bytes, is_flat: bool = False) -> Packet:
+        """Read a packet of a known command. `is_flat` says that it is not to be looked at for its depth.
 
         Raises:
             Refused: Nothing else, whatever the bytes are.
         """
-        if len(data) > self._flat_bytes and (opened := self._opened(data)) > DEPTH_MAX:
+        if len(data) > self._flat_bytes and not is_flat and (opened := self._opened(data)) > DEPTH_MAX:
             return self._decode_nested(command, data, opened)
-        return self._decode(command, data)
+        if command == "RES":
+            if not self.keep_raw:
+                try:
+                    packet: Packet = self._whole_response(data)
+                    if packet.sender not in self._senders or packet.ver not in self.versions:
+                        self._greet(packet)
+                    return packet
+                except (ValueError, RecursionError):
+                    pass  # The caller is to hear what is wrong with the answer, so the rest of the packet is read.
+            # The answer itself stays undecoded, so that nobody else would see what is wrong in its text.
+            if self.is_json and not data.isascii():
+                _check_utf8(data)
+        elif len(data) > INFO_BYTES_MAX and command == "INFO":
+            raise Refused("undecodable", f"an INFO of {len(data)} bytes, at most {INFO_BYTES_MAX} are read")
+        try:
+            packet = self._decoders[command](data)
+        except (ValueError, RecursionError) as error:
+            packet = self._second_try(command, data, error)
+        if packet.sender not in self._senders or packet.ver not in self.versions:
+            self._greet(packet)
+        return packet
 
     def _opened(self, data: bytes) -> int:
         """How many lists and objects a packet may hold; fewer than there are only where that is over `DEPTH_MAX`."""
@@ -143,7 +164,7 @@ class Codec:
         if paused:
             gc.disable()
         try:
-            packet = self._decode(command, data)
+            packet = self.decode(command, data, True)
         finally:
             if paused:
                 gc.enable()
@@ -155,30 +176,11 @@ class Codec:
             raise Refused("undecodable", detail, packet.sender, request_id, packet.ver)
         return packet
 
-    def _decode(self, command: str, data: bytes) -> Packet:
-        if command == "RES":
-            if not self.keep_raw:
-                try:
-                    return self._from_known(self._whole_response(data))
-                except (ValueError, RecursionError):
-                    pass  # The caller is to hear what is wrong with the answer, so the rest of the packet is read.
-            # The answer itself stays undecoded, so that nobody else would see what is wrong in its text.
-            if self.is_json and not data.isascii():
-                _check_utf8(data)
-        elif len(data) > INFO_BYTES_MAX and command == "INFO":
-            raise Refused("undecodable", f"an INFO of {len(data)} bytes, at most {INFO_BYTES_MAX} are read")
-        try:
-            packet = self._decoders[command](data)
-        except (ValueError, RecursionError) as error:
-            packet = self._second_try(command, data, error)
-        return self._from_known(packet)
-
-    def _from_known(self, packet: Packet) -> Packet:
-        if packet.sender not in self._senders or packet.ver not in VERSIONS:
-            _check_origin(packet.ver, packet.sender)
-            if len(self._senders) < SENDERS_KEPT:
-                self._senders.add(packet.sender)
-        return packet
+    def _greet(self, packet: Packet) -> None:
+        """Look at a sender of which no good packet came so far."""
+        _check_origin(packet.ver, packet.sender, self.versions)
+        if len(self._senders) < SENDERS_KEPT:
+            self._senders.add(packet.sender)
 
     def value(self, raw: msgspec.Raw) -> Any:
         """Decode a value that was kept raw.
@@ -235,14 +237,14 @@ _UNFIT: Final = (TypeError, ValueError, AttributeError, OverflowError, Recursion
 """What encoding a user's value may raise: unknown types, broken records, integers without end, circles."""
 
 
-def _check_origin(version: object, sender: object) -> None:
+def _check_origin(version: object, sender: object, versions: Collection[str] = VERSIONS) -> None:
     """Who sent a packet, and in which version.
 
     Raises:
         Refused: One of them is of no use.
     """
     fit = isinstance(sender, str) and is_topic_part(sender)
-    if version not in VERSIONS:
+    if version not in versions:
         told = version[:20] if isinstance(version, str) else ""
         shown = repr(told) if isinstance(version, str) else f"of type {type(version).__name__}"
         raise Refused("version", f"protocol version {shown}", str(sender) if fit else "", version=told)

@@ -34,7 +34,7 @@ YEAR_MS: Final = 31_536_000_000
 Meta = dict[str, Any]
 
 
-class Request(Struct, eq=False):
+class Request(Struct, eq=False, gc=False):
     """REQ: run an action."""
 
     id: RequestId
@@ -55,7 +55,7 @@ class Request(Struct, eq=False):
     sender: str = ""
 
 
-class Response(Struct, eq=False):
+class Response(Struct, eq=False, gc=False):
     """RES, as it is sent. `data` is UNSET when the handler returned nothing that can be told from nothing."""
 
     id: str
@@ -70,7 +70,7 @@ class Response(Struct, eq=False):
     sender: str = ""
 
 
-class ReceivedResponse(Struct, eq=False):
+class ReceivedResponse(Struct, eq=False, gc=False):
     """RES, as it is read: `data` stays undecoded until somebody looks at it."""
 
     id: str
@@ -85,13 +85,13 @@ class ReceivedResponse(Struct, eq=False):
     sender: str = ""
 
 
-class WholeResponse(ReceivedResponse, eq=False):
+class WholeResponse(ReceivedResponse, eq=False, gc=False):
     """RES, read in one pass, `data` too."""
 
     data: Any = UNSET
 
 
-class Event(Struct, eq=False):
+class Event(Struct, eq=False, gc=False):
     """EVENT: something happened. `id` is one of the target's own, `request_id` that of the whole chain."""
 
     id: str | None

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+import msgspec
 
 F = TypeVar("F")
 
 
-@dataclass(slots=True, eq=False)
-class Pending(Generic[F]):
+class Pending(msgspec.Struct, Generic[F], eq=False):
     """One request that waits.
 
     Attributes:

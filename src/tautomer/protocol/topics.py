@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Final
 
 BROADCAST_COMMANDS: Final = ("DISCOVER", "INFO", "DISCONNECT", "HEARTBEAT", "PING")
@@ -67,17 +67,20 @@ class Topics:
         """Of all in the group who listen to the event (a pattern, for who subscribes), one gets each message."""
         return f"{self.prefix}.EVENTB.{group}.{event}"
 
-    def cached(self, command: str) -> Callable[[str], str]:
-        """`targeted` for one command, remembering the names it made."""
-        made: dict[str, str] = {}
-        head = f"{self.prefix}.{command}."
+    def cached(self, command: str) -> Mapping[str, str]:
+        """`targeted` for one command by node id, remembering the names it made."""
+        return _Targeted(f"{self.prefix}.{command}.")
 
-        def topic(node_id: str) -> str:
-            found = made.get(node_id)
-            if found is None:
-                if len(made) >= TOPICS_KEPT:
-                    made.clear()
-                found = made[node_id] = head + node_id
-            return found
 
-        return topic
+class _Targeted(dict[str, str]):
+    """Makes what it is asked for. A mapping, since to look into one calls no function where the name is known."""
+
+    def __init__(self, head: str) -> None:
+        super().__init__()
+        self._head = head
+
+    def __missing__(self, node_id: str) -> str:
+        if len(self) >= TOPICS_KEPT:
+            self.clear()
+        made = self[node_id] = self._head + node_id
+        return made

@@ -116,6 +116,16 @@ class Outbox:
             self._due = True
             self._call_soon(self._flush)
 
+    def flush_soon(self) -> None:
+        """Flush after all that is to run in this turn of the loop anyway.
+
+        What it makes messages of (the answers to what was just read) then leaves in the same turn; a flush that is only
+        asked for by its first message comes a turn later, and each turn is a system call.
+        """
+        if not self._due:
+            self._due = True
+            self._call_soon(self._flush)
+
     def _head(self, topic: str) -> bytes:
         head = b"PUB %b " % checked_subject(topic)
         if len(self._heads) >= _HEADS_MAX:

@@ -1,0 +1,305 @@
+"""Requesting: calls that leave this node, until each has its one end (promise C1)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from msgspec import UNSET, Raw
+
+from tautomer._tasks import Sweep
+from tautomer.balanced import BalancedTopics
+from tautomer.context import Context, RawResult
+from tautomer.errors import (
+    BrokerDisconnectedError,
+    MoleculerError,
+    QueueIsFullError,
+    RequestRejectedError,
+    RequestTimeoutError,
+    SerializationError,
+    ServiceNotAvailableError,
+    from_wire,
+)
+from tautomer.host import Host
+from tautomer.offline import Offline
+from tautomer.presence import Presence
+from tautomer.protocol.codec import Codec
+from tautomer.protocol.losses import Losses
+from tautomer.protocol.packets import Packet, Ping, ReceivedResponse, Request, timeout_ms
+from tautomer.protocol.pending import Pending, PendingRequests
+from tautomer.protocol.refusals import is_refusal, may_go_elsewhere
+from tautomer.protocol.topics import Topics
+from tautomer.registry.endpoints import BalancedEndpoint, Endpoint
+from tautomer.stream import TAKEN, Stream
+from tautomer.streaming import Streaming
+
+SWEEP = 0.05
+"""Seconds between two looks at the deadlines: the grain of every timeout between nodes."""
+
+Waiter = tuple["asyncio.Future[Any]", Context[Any]]
+
+Again = Callable[[Context[Any], Endpoint, MoleculerError, "float | None"], Coroutine[Any, Any, Any]]
+
+
+class Requesting:
+    """Runs at other nodes what is called here. The other side of it is `Serving`.
+
+    Args:
+        pending: The table of what waits for an answer.
+        timeout: Seconds for a call for which nobody said otherwise; 0 for no end.
+        publish: Sends a packet: command, record, topic, token.
+        send: Sends a packet of the control plane.
+        drop: Counts a packet that is dropped.
+        pass_raw: Whether answers may be handed on undecoded.
+
+    Attributes:
+        again: Takes over a call that surely did not run; set by the broker.
+    """
+
+    again: Again
+
+    def __init__(
+        self,
+        host: Host,
+        node_id: str,
+        topics: Topics,
+        codec: Codec,
+        pending: PendingRequests[Waiter],
+        presence: Presence,
+        offline: Offline,
+        streaming: Streaming,
+        balanced: BalancedTopics | None,
+        versions: tuple[str, ...],
+        timeout: float,
+        *,
+        publish: Callable[..., None],
+        send: Callable[[str, Packet, str | None, str | None, str | None], None],
+        drop: Callable[[str, str, str, str], None],
+        pass_raw: bool,
+    ) -> None:
+        self._host = host
+        self._clock = host.clock
+        self._new_id = host.new_id
+        self._node_id = node_id
+        self._topics = topics
+        self._request_topic = topics.cached("REQ")
+        self._codec = codec
+        self._pending = pending
+        self._presence = presence
+        self._peers = presence.membership.peers
+        self._offline = offline
+        self._streaming = streaming
+        self._balanced = balanced
+        self._versions = versions
+        self._timeout = timeout
+        self._publish = publish
+        self._send = send
+        self._drop = drop
+        self._may_pass_raw = pass_raw
+        self._losses = Losses(pending)
+        self._sweep = Sweep(SWEEP, self._look)
+        self._tokens: dict[str, str] = {}
+        self._free_tokens: list[str] = []
+        self._tokens_made = 0
+
+    def begin(self) -> None:
+        """The event loop runs."""
+        self._loop = asyncio.get_running_loop()
+
+    def wake(self) -> None:
+        """Something waits."""
+        if not self._sweep.running:
+            self._sweep.wake()
+
+    def close(self) -> None:
+        """End what still waits."""
+        self._sweep.stop()
+        for pending in self._pending.take_all():
+            self._fail(pending, RequestRejectedError(pending.action, pending.node_id))
+
+    def node_lost(self, node_id: str) -> None:
+        """What waits for this node ends soon."""
+        self._losses.lost(node_id, self._clock())
+
+    def line_lost(self) -> None:
+        """What the message broker was asked about nodes, it answers no more."""
+        self._losses.forget()
+
+    async def request(self, ctx: Context[Any], endpoint: Endpoint) -> Any:
+        """Run an action at another node: the innermost handler of every remote endpoint.
+
+        Raises:
+            QueueIsFullError: Too many calls wait for answers: not sent.
+            BrokerDisconnectedError: The line is away, and stays so or too much waits for it: not sent.
+            PayloadTooLargeError: The message is over what the broker takes: not sent.
+            SerializationError: The params have no wire form: not sent.
+            ServiceNotAvailableError: Neither this node nor another one took it: not run.
+            RequestTimeoutError: No answer in time: outcome unknown.
+            RequestRejectedError: The node was lost: outcome unknown.
+            MoleculerError: What the action raised.
+        """
+        if ctx.raw and self._may_pass_raw:
+            self._codec.keep_raw = True
+        table = self._pending
+        if len(table.by_id) >= table.limit:
+            raise QueueIsFullError(endpoint.name, endpoint.node_id, size=len(table), limit=table.limit)
+        now = self._clock()
+        timeout = ctx.timeout
+        if timeout is None:
+            timeout = endpoint.timeout or self._timeout
+        deadline = ctx.deadline
+        # A nested call never has more time than its parent has left (promise C4).
+        if timeout and (deadline is None or now + timeout < deadline):
+            deadline = now + timeout
+        # What follows reads the context's fields, not its properties: this is one of the four hot paths.
+        node_id, request_id, parent = endpoint.node_id, ctx._id, ctx.parent
+        if request_id is None:
+            request_id = ctx._id = self._new_id()
+        peer = self._peers.get(node_id)
+        version = peer.version if peer is not None and peer.version else self._version_for(endpoint)
+        packet = Request(
+            request_id,
+            endpoint.name,
+            ctx.params,
+            ctx._meta or {},
+            UNSET if version == "4" else (ctx._headers or {}),
+            0 if deadline is None else timeout_ms(deadline - now),
+            ctx.level,
+            ctx.tracing,
+            ctx._parent_id if parent is None else parent.id,
+            ctx._request_id or request_id if parent is None else ctx.request_id,
+            ctx._caller if parent is None else ctx.caller,
+            False,
+            UNSET,
+            version,
+            self._node_id,
+        )
+        future: asyncio.Future[Any] = self._loop.create_future()
+        token = self._free_tokens.pop() if self._free_tokens else self._new_token()
+        self._tokens[token] = request_id
+        table.by_id[request_id] = Pending(endpoint.name, node_id, deadline, (future, ctx), token)
+        try:
+            if ctx.stream is None:
+                topic = self._request_topic[node_id] if node_id else self._topics.balanced_request(endpoint.name)
+                self._publish("REQ", packet, topic, token)
+            else:
+                self._streaming.sending.request(packet, ctx, node_id, token, future)
+            if not self._sweep.running:
+                self._sweep.wake()
+            return await future
+        except MoleculerError as error:
+            if type(ctx._tried) is list or ctx.stream is not None or not may_go_elsewhere(error):
+                raise
+            not_run = error
+        finally:
+            # Cancelled, or never sent: nothing of the call stays behind (promise C6).
+            table.by_id.pop(request_id, None)
+            # Once the answer is in, the token may be another request's already.
+            if self._tokens.get(token) == request_id:
+                del self._tokens[token]
+        return await self.again(ctx, endpoint, not_run, deadline)
+
+    def _new_token(self) -> str:
+        self._tokens_made += 1
+        return str(self._tokens_made)
+
+    def undelivered(self, token: str) -> None:
+        """Nobody listens on the topic of this request: it surely did not run, and the node is gone."""
+        request_id = self._tokens.pop(token, None)
+        pending = None if request_id is None else self._pending.drop(request_id)
+        if pending is not None:
+            self._fail(pending, ServiceNotAvailableError(pending.action, pending.node_id or None))
+        node_id = self._losses.unheard(token) if pending is None else pending.node_id
+        # Where the broker was away, the others come back one by one, as this node did (promise M2).
+        if not node_id or self._offline.returning:
+            return
+        if not self._presence.lost(node_id, unexpected=True) and pending is None:
+            self._losses.lost(node_id, self._clock())
+
+    def unsent(self, token: str) -> None:
+        """This request never left: its call waits for the line, as those that come after it do."""
+        request_id = self._tokens.pop(token, None)
+        pending = None if request_id is None else self._pending.drop(request_id)
+        if pending is not None:
+            error = BrokerDisconnectedError()
+            error.unsent_bytes = 0  # Those bytes are gone; what waits are the params, which the caller holds anyway.
+            self._fail(pending, error)
+
+    def is_back(self, node_id: str) -> bool:
+        """Whether this node was heard since the line came back."""
+        peer, back_at = self._peers.get(node_id), self._offline.back_at
+        return peer is not None and back_at is not None and peer.seen_at >= back_at
+
+    def on_response(self, packet: ReceivedResponse) -> None:
+        stream: Stream | None = None
+        if packet.seq is not None and (stream := self._streaming.on_response(packet)) is TAKEN:
+            return
+        waiting = self._pending.by_id
+        pending = waiting.get(packet.id)
+        if pending is not None and pending.node_id == packet.sender:
+            del waiting[packet.id]  # As `take` does, which is asked about the others.
+        elif (pending := self._pending.take(packet.id, packet.sender)) is None:
+            self._drop("orphan", packet.sender, f"nobody waits for an answer to '{packet.id}' from there", "RES")
+            return
+        # Only the token of an answered request is used again: for any other, a late "nobody listens"
+        # may still come, and would be taken for the next request's.
+        token = pending.token
+        if token is not None and self._tokens.pop(token, None) is not None:
+            self._free_tokens.append(token)
+        future, ctx = pending.waiter
+        if future.done():
+            return
+        if packet.meta:
+            ctx.merge_meta(packet.meta)
+        if packet.headers:
+            ctx.response_headers.update(packet.headers)
+        data: object = packet.data
+        if not packet.success:
+            error = from_wire(packet.error, packet.sender)
+            if is_refusal(error, pending.action, packet.sender, packet.id):
+                error.outcome = "not run"
+            future.set_exception(error)
+        elif stream is not None:
+            future.set_result(stream)
+        elif data is UNSET:
+            future.set_result(None)
+        elif not isinstance(data, Raw):
+            future.set_result(data)
+        elif ctx.raw and self._may_pass_raw:
+            future.set_result(RawResult(bytes(data)))
+        else:
+            try:
+                future.set_result(self._codec.value(data))
+            except SerializationError as unreadable:
+                future.set_exception(unreadable)
+
+    def _version_for(self, endpoint: Endpoint) -> str:
+        """The version to speak where no single node was heard that is asked."""
+        if isinstance(endpoint, BalancedEndpoint) and self._balanced is not None:
+            return self._balanced.version(endpoint)
+        return self._versions[-1]
+
+    def _look(self) -> bool:
+        """One look at all deadlines. Says whether anything still waits."""
+        now = self._clock()
+        for pending in self._pending.take_overdue(now):
+            self._fail(pending, RequestTimeoutError(pending.action, pending.node_id or None))
+        for pending in self._losses.take(now):
+            self._fail(pending, RequestRejectedError(pending.action, pending.node_id))
+        for node_id in self._losses.to_probe(now):
+            self._probe(node_id, now)
+        self._offline.end_overdue(now)
+        return len(self._pending) > 0 or len(self._offline) > 0
+
+    def _probe(self, node_id: str, now: float) -> None:
+        """Ask a node that keeps us waiting for a sign of life: where nobody listens, the message broker says so."""
+        token = self._new_token()
+        self._losses.probed(node_id, token, now)
+        ping = Ping(time=self._host.wall_ms(), id=token)
+        self._send("PING", ping, node_id, self._presence.membership.version_of(node_id), token)
+
+    def _fail(self, pending: Pending[Waiter], error: MoleculerError) -> None:
+        future = pending.waiter[0]
+        if not future.done():
+            future.set_exception(error)
