@@ -30,7 +30,6 @@ from tautomer.middlewares import built_in
 from tautomer.node_service import NodeService
 from tautomer.pinging import Pinging
 from tautomer.ports import Handler, Transporter
-from tautomer.presence import client_of
 from tautomer.protocol.codec import Codec
 from tautomer.protocol.topics import is_topic_part
 from tautomer.publishing import Publishing
@@ -41,7 +40,8 @@ from tautomer.serializers import resolve as resolve_serializer
 from tautomer.service import Service
 from tautomer.settings import Settings
 from tautomer.stalls import StallWatch
-from tautomer.transit import Transit
+from tautomer.transit.presence import client_of
+from tautomer.transit.transit import Transit
 from tautomer.transporters import resolve as resolve_transporter
 from tautomer.waiting import Waiting
 

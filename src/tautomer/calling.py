@@ -22,7 +22,7 @@ from tautomer.registry.registry import Registry
 from tautomer.stream import OwnStream, closing
 
 if TYPE_CHECKING:
-    from tautomer.transit import Transit
+    from tautomer.transit.transit import Transit
 
 
 class Calling:

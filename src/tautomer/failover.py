@@ -18,7 +18,7 @@ from tautomer.middlewares.timeout import within
 from tautomer.protocol.refusals import may_go_elsewhere
 from tautomer.registry.endpoints import Endpoint, EndpointList
 from tautomer.registry.registry import Registry
-from tautomer.transit import Transit
+from tautomer.transit.transit import Transit
 
 PAUSE: Final = 0.1
 """Seconds between two looks for who else is back, after the line came back: theirs may take a moment longer."""

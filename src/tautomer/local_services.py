@@ -21,8 +21,8 @@ from tautomer.registry.registry import Registry, ServiceEntry
 from tautomer.service import Service, dependency_list
 
 if TYPE_CHECKING:
-    from tautomer.balanced import BalancedTopics
     from tautomer.broker import Broker
+    from tautomer.transit.balanced import BalancedTopics
 
 log = logging.getLogger("tautomer.services")
 

@@ -131,7 +131,7 @@ class LineTransporter(Transporter, Protocol):
     """A transporter without a broker in the middle: a line leads to each node, and nodes find each other by gossip.
 
     What has no line of its own (INFO, DISCOVER, HEARTBEAT and DISCONNECT, all that is meant for everybody) it
-    does not send: `tautomer.gossiping` says it in gossip.
+    does not send: `tautomer.transit.gossiping` says it in gossip.
 
     Attributes:
         port: Where it listens, once connected.

@@ -13,7 +13,7 @@ from tautomer.middleware import Middleware, compose_verb, overridden
 from tautomer.protocol.packets import Event, call_level
 from tautomer.registry.endpoints import EventEndpoint
 from tautomer.registry.events import EventTable
-from tautomer.transit import Transit
+from tautomer.transit.transit import Transit
 
 HOOKS = {"emit": "emit", "broadcast": "broadcast", "broadcastLocal": "broadcast_local"}
 

@@ -27,6 +27,9 @@ KEPT = (
     "dropped",
     "_cache",
     "_matched",
+    "_request_topic",
+    "_answer_topic",
+    "_event_topic",
 )
 """Tables that keep what they learnt, up to a bound of their own."""
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from tautomer import Broker, Context, Service, action, errors, transit
+from tautomer import Broker, Context, Service, action, errors
 from tautomer.host import Host
+from tautomer.transit import requesting
 from tests.kernel.mesh import Clock, Foreign, Mesh, dropped, service_info
 
 
@@ -176,7 +177,7 @@ ENDS: dict[str, type[BaseException] | None] = {
 async def test_a_call_ends_once_whatever_comes_in_whatever_order(
     first: str, at_once: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(transit, "SWEEP", 0.001)
+    monkeypatch.setattr(requesting, "SWEEP", 0.001)
     for rest in itertools.permutations(sorted(ENDS.keys() - {first}), 2):
         mesh = Mesh()
         try:
@@ -210,7 +211,7 @@ async def ended_by(
     request = await peer.hears("REQ")
     way = broker.transit
     assert way is not None
-    (token,) = way._tokens
+    (token,) = way.requesting._tokens
     stopping: list[asyncio.Task[None]] = []
 
     for step in steps:
@@ -232,5 +233,9 @@ async def ended_by(
     await ended(task, clock)
     result = (await asyncio.gather(task, return_exceptions=True))[0]
     await asyncio.gather(*stopping)
-    tables = {"pending": way.statistics()["pending"], "tokens": len(way._tokens), "in_flight": len(way.serving)}
+    tables = {
+        "pending": way.statistics()["pending"],
+        "tokens": len(way.requesting._tokens),
+        "in_flight": len(way.serving),
+    }
     return (type(result) if isinstance(result, BaseException) else None), tables

@@ -91,7 +91,7 @@ class Play:
 
     def never_arrived(self, number: int, tell: Callable[[str], None]) -> None:
         attempt = self.open_attempt(number)
-        for token, request_id in list(self.transit._tokens.items()):
+        for token, request_id in list(self.transit.requesting._tokens.items()):
             if attempt is not None and request_id == attempt[1]["id"]:
                 self.not_run.add(request_id)
                 tell(token)
@@ -144,7 +144,7 @@ class Play:
         assert [] == [result for result in results if not isinstance(result, kinds)]
 
         tables = self.transit.statistics()
-        assert (0, 0, 0) == (tables["pending"], tables["offline"], len(self.transit._tokens))
+        assert (0, 0, 0) == (tables["pending"], tables["offline"], len(self.transit.requesting._tokens))
         for number in range(len(self.tasks)):
             ids = [request["id"] for _, request in self.attempts(number)]
             assert len(set(ids)) == len(ids)

@@ -405,7 +405,7 @@ async def test_nothing_stays_behind_whatever_the_end(cluster: Cluster) -> None:
     )
 
     assert 0 == here.statistics()["transit"]["pending"]
-    assert not here.transit._tokens  # type: ignore[union-attr]  # The table has no public face.
+    assert not here.transit.requesting._tokens  # type: ignore[union-attr]  # The table has no public face.
 
 
 async def test_too_many_waiting_calls_are_refused(cluster: Cluster) -> None:

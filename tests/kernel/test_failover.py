@@ -52,7 +52,7 @@ async def caller(mesh: Mesh, first: Foreign) -> Broker:
 def tables(caller: Broker) -> dict[str, int]:
     way = caller.transit
     assert way is not None
-    return {"pending": way.statistics()["pending"], "tokens": len(way._tokens), "offline": len(way.offline)}
+    return {"pending": way.statistics()["pending"], "tokens": len(way.requesting._tokens), "offline": len(way.offline)}
 
 
 EMPTY = {"pending": 0, "tokens": 0, "offline": 0}

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from tautomer import Broker, Context, Service, Settings, action, errors, presence
+from tautomer import Broker, Context, Service, Settings, action, errors
 from tautomer.settings import RegistrySettings, TransitSettings
+from tautomer.transit import presence
 from tautomer.transporters.memory import MemoryTransporter
 from tests.kernel.mesh import QUICK, Foreign, Mesh, service_info, until
 

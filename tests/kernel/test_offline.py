@@ -160,7 +160,7 @@ async def test_a_request_that_the_lost_line_had_not_taken_is_sent_anew(caller: B
     task = call(caller)
     request = await peer.hears("REQ")
     assert caller.transit is not None
-    (token,) = caller.transit._tokens
+    (token,) = caller.transit.requesting._tokens
     peer.heard.clear()  # It only looks as if it had come.
 
     cut(caller)

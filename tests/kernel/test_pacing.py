@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from tautomer import Broker, errors, pacing
+from tautomer import Broker, errors
 from tautomer.settings import TransitSettings
+from tautomer.transit import pacing
 from tests.kernel.mesh import Foreign, Mesh, service_info, until
 from tests.kernel.test_stream_packets import Echo, called
 from tests.kernel.test_streams import Feed, at_rest, everything

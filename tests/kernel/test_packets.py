@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from tautomer import Broker, Context, Service, action, event, transit
+from tautomer import Broker, Context, Service, action, event
 from tautomer.host import Host
 from tautomer.settings import RegistrySettings
+from tautomer.transit import transit
 from tests.kernel.mesh import Clock, Foreign, Mesh, dropped, service_info
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from tautomer import Broker, Context, Service, action, errors, event, presence
+from tautomer import Broker, Context, Service, action, errors, event
 from tautomer.host import Host
 from tautomer.protocol.losses import GRACE
+from tautomer.transit import presence
 from tests.kernel.mesh import Clock, Foreign, Mesh, service_info, until
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tautomer import Broker, Context, Service, action, errors
 from tautomer.settings import TransitSettings
-from tautomer.streaming import UNOPENED_MAX
+from tautomer.transit.streaming import UNOPENED_MAX
 from tests.kernel.mesh import Foreign, Mesh, dropped, service_info, until
 from tests.kernel.test_streams import at_rest, everything
 

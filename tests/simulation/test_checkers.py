@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from tautomer import presence, serving, transit
 from tautomer.delivery import Delivery
 from tautomer.protocol.membership import Membership
 from tautomer.protocol.pending import PendingRequests
@@ -18,6 +17,7 @@ from tautomer.registry.registry import Registry
 from tautomer.testing.faults import Fault, crash, lose_line, lossy
 from tautomer.testing.sim import run_seed
 from tautomer.testing.workload import Profile
+from tautomer.transit import presence, requesting, serving
 
 Break = Callable[[pytest.MonkeyPatch], None]
 
@@ -44,7 +44,7 @@ def calls_never_time_out(patch: pytest.MonkeyPatch) -> None:
 
 
 def calls_time_out_late(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(transit, "SWEEP", 0.4)
+    patch.setattr(requesting, "SWEEP", 0.4)
 
 
 def a_lost_node_leaves_its_calls_waiting(patch: pytest.MonkeyPatch) -> None:
@@ -103,13 +103,13 @@ def events_are_told_twice(patch: pytest.MonkeyPatch) -> None:
 
 def refused_requests_run_all_the_same(patch: pytest.MonkeyPatch) -> None:
     """As when a token that was used before is taken for that of another request."""
-    whole = transit.Transit.request
+    whole = requesting.Requesting.request
 
     async def request(self: Any, ctx: Any, endpoint: Any) -> Any:
         self._loop.call_later(0.002, self.undelivered, str(self._tokens_made + 1))
         return await whole(self, ctx, endpoint)
 
-    patch.setattr(transit.Transit, "request", request)
+    patch.setattr(requesting.Requesting, "request", request)
 
 
 def a_heartbeat_loop_outlives_its_node(patch: pytest.MonkeyPatch) -> None:
@@ -120,13 +120,13 @@ def a_heartbeat_loop_outlives_its_node(patch: pytest.MonkeyPatch) -> None:
 
 
 def calls_stay_in_the_table(patch: pytest.MonkeyPatch) -> None:
-    whole = transit.Transit._fail
+    whole = requesting.Requesting._fail
 
     def fail(self: Any, pending: Any, error: Any) -> None:
         whole(self, pending, error)
         self._pending.by_id[f"left {len(self._pending)}"] = pending
 
-    patch.setattr(transit.Transit, "_fail", fail)
+    patch.setattr(requesting.Requesting, "_fail", fail)
 
 
 @pytest.mark.slow

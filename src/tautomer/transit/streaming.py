@@ -13,8 +13,6 @@ from tautomer._tasks import Sweep
 from tautomer.context import Context
 from tautomer.errors import MoleculerError, QueueIsFullError, RequestRejectedError, StreamError, from_wire
 from tautomer.host import Host
-from tautomer.inbox import Inbox, Key, ReceivedStream
-from tautomer.pacing import Pacing, SendPing, key_of
 from tautomer.protocol.codec import Codec
 from tautomer.protocol.packets import Ping, ReceivedResponse, Request
 from tautomer.protocol.pending import PendingRequests
@@ -22,7 +20,9 @@ from tautomer.protocol.streams import OBJECT_MODE, STREAM_ERROR, item_of, weight
 from tautomer.protocol.topics import Topics
 from tautomer.settings import TransitSettings
 from tautomer.stream import TAKEN, Stream
-from tautomer.stream_sending import StreamSending
+from tautomer.transit.inbox import Inbox, Key, ReceivedStream
+from tautomer.transit.pacing import Pacing, SendPing, key_of
+from tautomer.transit.stream_sending import StreamSending
 
 UNOPENED_MAX: Final = 16
 """Request streams of which packets came before the first: each may fill a window, so they are few."""

@@ -12,15 +12,15 @@ from tautomer._tasks import TaskScope
 from tautomer.context import Context
 from tautomer.errors import MoleculerError, RequestRejectedError, StreamError
 from tautomer.host import Host
-from tautomer.inbox import Inbox
-from tautomer.pacing import Pace, Pacing
 from tautomer.protocol.packets import Request
 from tautomer.protocol.streams import OBJECT_MODE, Outgoing, weight
 from tautomer.protocol.topics import Topics
-from tautomer.serving import stack_of
 from tautomer.settings import TransitSettings
 from tautomer.stream import OwnStream
-from tautomer.stream_packets import Answering, Asking, Way, error_forms
+from tautomer.transit.inbox import Inbox
+from tautomer.transit.pacing import Pace, Pacing
+from tautomer.transit.serving import stack_of
+from tautomer.transit.stream_packets import Answering, Asking, Way, error_forms
 
 log = logging.getLogger("tautomer.transit")
 

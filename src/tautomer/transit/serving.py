@@ -35,7 +35,7 @@ from tautomer.registry.registry import Registry
 from tautomer.stream import PLAIN_TYPES, TAKEN, Stream
 
 if TYPE_CHECKING:
-    from tautomer.streaming import Streaming
+    from tautomer.transit.streaming import Streaming
 
 log = logging.getLogger("tautomer.transit")
 

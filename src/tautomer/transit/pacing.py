@@ -13,8 +13,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from tautomer.inbox import Inbox, Key
 from tautomer.protocol.packets import Ping, Pong
+from tautomer.transit.inbox import Inbox, Key
 
 PREFIX: Final = "stream"
 

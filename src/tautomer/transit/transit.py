@@ -12,30 +12,30 @@ from typing import Any
 
 from msgspec import UNSET
 
-from tautomer.balanced import BalancedTopics
 from tautomer.context import Context
 from tautomer.errors import (
     BrokerDisconnectedError,
     MoleculerError,
     NodeIdTakenError,
 )
-from tautomer.gossiping import Gossiping
 from tautomer.host import Host
 from tautomer.middleware import Middleware, compose_verb
-from tautomer.offline import Offline
-from tautomer.pings import Pings
 from tautomer.ports import LineTransporter, Transporter
-from tautomer.presence import Presence
 from tautomer.protocol.codec import Codec, Refused
-from tautomer.protocol.packets import VERSIONS, Discover, Event, Info, Packet, Ping, Pong
+from tautomer.protocol.packets import VERSIONS, Discover, Event, Info, Packet, Ping, Pong, Request
 from tautomer.protocol.pending import PendingRequests
 from tautomer.protocol.topics import Topics
 from tautomer.registry.nodes import Node
-from tautomer.requesting import Requesting, Waiter
 from tautomer.registry.registry import Registry
-from tautomer.serving import Serving
 from tautomer.settings import Settings
-from tautomer.streaming import Streaming
+from tautomer.transit.balanced import BalancedTopics
+from tautomer.transit.gossiping import Gossiping
+from tautomer.transit.offline import Offline
+from tautomer.transit.pings import Pings
+from tautomer.transit.presence import Presence
+from tautomer.transit.requesting import Requesting, Waiter
+from tautomer.transit.serving import Serving
+from tautomer.transit.streaming import Streaming
 
 log = logging.getLogger("tautomer.transit")
 
@@ -85,6 +85,8 @@ class Transit:
         self._broker = broker
         self._host = host
         self._clock = host.clock
+        self._settings = settings
+        self._handlers: dict[str, Callable[[Any], None]] = {}
         self._transporter = transporter
         self.transporter_name = transporter.name
         self._codec = codec
@@ -95,7 +97,7 @@ class Transit:
         self._commands = topics.subscribed
         self._versions = VERSIONS if settings.protocol == "auto" else (settings.protocol,)
         codec.versions = self._versions
-        timeout = DEFAULT_TIMEOUT if settings.request_timeout is None else settings.request_timeout
+        self._timeout = DEFAULT_TIMEOUT if settings.request_timeout is None else settings.request_timeout
         self._pending: PendingRequests[Waiter] = PendingRequests(settings.transit.pending_max, self._is_known)
         self.offline = Offline(host.clock, settings.transit)
         self._warned: dict[tuple[str, str], float] = {}
@@ -109,66 +111,90 @@ class Transit:
         received = compose_verb(middlewares[::-1], "transporter_receive", self._decode_and_handle)
         self.received = received if received == self._decode_and_handle else self._guarded(received)
         self._is_plain = self._handle == self._dispatch
-        gossiping: Gossiping | None = None
-        if isinstance(transporter, LineTransporter):
-            gossiping = Gossiping(host, settings, registry, self, transporter, self._versions)
-            transporter.introduce(settings.namespace, self._node_id, gossiping)
-            topics.subscribe_gossip()
-        self.presence = Presence(host, settings, registry, self, self, self._versions, gossiping)
+        self.presence = Presence(host, settings, registry, self, self, self._versions, self._gossip(registry))
         self._peers = self.presence.membership.peers
-        self._pings = pings = Pings(host, self, self.presence.membership, self.announce_local)
-        self.ping = pings.ping
-        self.streaming = Streaming(
-            host,
+        self._pings = Pings(host, self, self.presence.membership, self.announce_local)
+        self.ping = self._pings.ping
+        self.streaming = self._make_streaming()
+        self.balanced = self._make_balanced(registry)
+        self.requesting = self._make_requesting()
+        self.request = self.requesting.request
+        self.unsent = self.requesting.unsent
+        self.serving = self._make_serving(registry)
+        self._handlers |= self._make_handlers()
+        self.is_ready = asyncio.Event()
+
+    # --- parts ---
+
+    def _gossip(self, registry: Registry) -> Gossiping | None:
+        """How the others are found where lines lead from node to node."""
+        line = self._transporter
+        if not isinstance(line, LineTransporter):
+            return None
+        gossiping = Gossiping(self._host, self._settings, registry, self, line, self._versions)
+        line.introduce(self._settings.namespace, self._node_id, gossiping)
+        self._topics.subscribe_gossip()
+        self._handlers.update(gossiping.handlers)
+        return gossiping
+
+    def _make_streaming(self) -> Streaming:
+        return Streaming(
+            self._host,
             self._node_id,
-            settings.transit,
-            topics,
-            codec,
+            self._settings.transit,
+            self._topics,
+            self._codec,
             self._pending,
             publish=self._publish,
-            drain=transporter.drain,
-            refuse=lambda packet, error: self.serving.answer_error(packet, error, None),
-            ping=lambda node_id, version, id: self.send("PING", Ping(host.wall_ms(), id), node_id, version),
-            pong=pings.on_ping,
+            drain=self._transporter.drain,
+            refuse=self._refuse_stream,
+            ping=lambda node_id, version, id: self.send("PING", Ping(self._host.wall_ms(), id), node_id, version),
+            pong=self._pings.on_ping,
         )
-        self.balanced = (
-            BalancedTopics(transporter, topics, topics.subscribed, registry, self.presence.membership, self._versions)
-            if registry.balanced
-            else None
-        )
-        self.requesting = Requesting(
-            host,
+
+    def _make_balanced(self, registry: Registry) -> BalancedTopics | None:
+        if not registry.balanced:
+            return None
+        topics, membership = self._topics, self.presence.membership
+        return BalancedTopics(self._transporter, topics, topics.subscribed, registry, membership, self._versions)
+
+    def _make_requesting(self) -> Requesting:
+        return Requesting(
+            self._host,
             self._node_id,
-            topics,
-            codec,
+            self._topics,
+            self._codec,
             self._pending,
             self.presence,
             self.offline,
             self.streaming,
             self.balanced,
             self._versions,
-            timeout,
+            self._timeout,
             publish=self._publish,
             send=self.send,
             drop=self.drop,
-            pass_raw=codec.is_json and self._is_plain,
+            pass_raw=self._codec.is_json and self._is_plain,
         )
-        self.request = self.requesting.request
-        self.unsent = self.requesting.unsent
-        self.serving = Serving(
-            broker,
-            host,
+
+    def _make_serving(self, registry: Registry) -> Serving:
+        settings = self._settings
+        return Serving(
+            self._broker,
+            self._host,
             registry,
-            topics,
+            self._topics,
             self._publish,
-            timeout,
+            self._timeout,
             settings.max_call_level,
             settings.transit.in_flight_max,
             settings.transit.queue_delay,
             self.drop,
             self.streaming,
         )
-        self._handlers: dict[str, Callable[[Any], None]] = {
+
+    def _make_handlers(self) -> dict[str, Callable[[Any], None]]:
+        return {
             "REQ": self.serving.on_request,
             "RES": self.requesting.on_response,
             "EVENT": self._on_event,
@@ -179,9 +205,6 @@ class Transit:
             "PING": self._of_others(self._on_ping),
             "PONG": self._of_others(self._on_pong),
         }
-        if gossiping is not None:
-            self._handlers.update(gossiping.handlers)
-        self.is_ready = asyncio.Event()
 
     # --- life ---
 
@@ -484,6 +507,9 @@ class Transit:
         )
 
     # --- packets in ---
+
+    def _refuse_stream(self, packet: Request, error: MoleculerError) -> None:
+        self.serving.answer_error(packet, error, None)
 
     def _on_event(self, packet: Event) -> None:
         if not self._refusing:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from tautomer.host import Host
-from tautomer.presence import Sender
 from tautomer.protocol.membership import Membership
 from tautomer.protocol.packets import Ping, Pong
+from tautomer.transit.presence import Sender
 
 
 class Pings:

@@ -9,7 +9,6 @@ from typing import Any
 from msgspec import UNSET, Raw
 
 from tautomer._tasks import Sweep
-from tautomer.balanced import BalancedTopics
 from tautomer.context import Context, RawResult
 from tautomer.errors import (
     BrokerDisconnectedError,
@@ -22,8 +21,6 @@ from tautomer.errors import (
     from_wire,
 )
 from tautomer.host import Host
-from tautomer.offline import Offline
-from tautomer.presence import Presence
 from tautomer.protocol.codec import Codec
 from tautomer.protocol.losses import Losses
 from tautomer.protocol.packets import Packet, Ping, ReceivedResponse, Request, timeout_ms
@@ -32,7 +29,10 @@ from tautomer.protocol.refusals import is_refusal, may_go_elsewhere
 from tautomer.protocol.topics import Topics
 from tautomer.registry.endpoints import BalancedEndpoint, Endpoint
 from tautomer.stream import TAKEN, Stream
-from tautomer.streaming import Streaming
+from tautomer.transit.balanced import BalancedTopics
+from tautomer.transit.offline import Offline
+from tautomer.transit.presence import Presence
+from tautomer.transit.streaming import Streaming
 
 SWEEP = 0.05
 """Seconds between two looks at the deadlines: the grain of every timeout between nodes."""
@@ -145,9 +145,7 @@ class Requesting:
         if len(table.by_id) >= table.limit:
             raise QueueIsFullError(endpoint.name, endpoint.node_id, size=len(table), limit=table.limit)
         now = self._clock()
-        timeout = ctx.timeout
-        if timeout is None:
-            timeout = endpoint.timeout or self._timeout
+        timeout = endpoint.timeout or self._timeout if ctx.timeout is None else ctx.timeout
         deadline = ctx.deadline
         # A nested call never has more time than its parent has left (promise C4).
         if timeout and (deadline is None or now + timeout < deadline):
