@@ -187,7 +187,7 @@ class NatsClient:
     def _adopt(self, connection: Connection) -> bool:
         """Make this connection the one in use: subscriptions first, then what waited. False if it is lost already."""
         try:
-            transport = connection.stand(self._handlers)
+            transport = connection.stand(self._handlers, self.outbox.flush_soon)
         except LineLostError as error:
             self._log_failure(f"{connection.server}: {error}")
             return False

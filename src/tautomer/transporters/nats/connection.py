@@ -78,6 +78,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         # Nothing is delivered before the handshake is over: until then anybody on the way could write to us.
         self._parser = Parser(self, {})
+        self._after_read: Callable[[], None] = _nothing
         self._standing = False
         self._informed: asyncio.Future[None] = self._loop.create_future()
         self._closed: asyncio.Future[None] = self._loop.create_future()
@@ -156,8 +157,12 @@ class Connection(asyncio.Protocol):
         self._transport = encrypted
         encrypted.set_write_buffer_limits(high=_HIGH_WATER_BYTES)
 
-    def stand(self, handlers: Mapping[bytes, Deliver]) -> asyncio.Transport:
+    def stand(self, handlers: Mapping[bytes, Deliver], after_read: Callable[[], None]) -> asyncio.Transport:
         """From now on deliver messages to these handlers, ping the server, and tell the owner of the end.
+
+        Args:
+            handlers: By sid, see `Parser`.
+            after_read: Called when all that was read in one go is delivered.
 
         Raises:
             LineLostError: It is lost already.
@@ -166,6 +171,7 @@ class Connection(asyncio.Protocol):
             raise LineLostError(self.gone or "closed by the server")
         self._standing = True
         self._parser = Parser(self, handlers, self.info.max_payload)
+        self._after_read = after_read
         self._schedule_ping()
         return self._transport
 
@@ -250,6 +256,7 @@ class Connection(asyncio.Protocol):
             self._parser.feed(data)
         except NatsProtocolError as error:
             self.lose(f"it speaks no NATS, or bytes were lost: {error}")
+        self._after_read()
 
     def pause_writing(self) -> None:
         self._owner.on_pause(self)
@@ -349,3 +356,7 @@ def cause_of(error: BaseException) -> str:
     if isinstance(error, socket.gaierror):
         return "the host name cannot be resolved"
     return str(error) or type(error).__name__
+
+
+def _nothing() -> None:
+    """Nothing waits for the end of a reading yet."""
