@@ -22,6 +22,7 @@ from tautomer.host import Host
 from tautomer.middleware import Middleware, compose_verb
 from tautomer.ports import LineTransporter, Transporter
 from tautomer.protocol.codec import Codec, Refused
+from tautomer.protocol.duplicates import SeenRequests
 from tautomer.protocol.packets import VERSIONS, Discover, Event, Info, Packet, Ping, Pong, Request
 from tautomer.protocol.pending import PendingRequests
 from tautomer.protocol.topics import Topics
@@ -61,7 +62,7 @@ class Transit:
         serving: The requests of other nodes that run here.
         streaming: The streams that come and go.
         dropped: Packets dropped, by reason: ``undecodable``, ``version``, ``sender``, ``malformed``, ``orphan`` (an
-            answer that nobody waits for), ``duplicate`` (a request that came before), ``info`` (refused whole),
+            answer that nobody waits for), ``duplicate`` (a request or an event that came before), ``info`` (refused whole),
             ``nodes`` (no place for one more), ``unsent``.
         received: What the transporter calls for each message.
         ping: See `Pings.ping`.
@@ -102,6 +103,7 @@ class Transit:
         self.offline = Offline(host.clock, settings.transit)
         self._warned: dict[tuple[str, str], float] = {}
         self._refusing = False
+        self._seen_events = SeenRequests()
         self.dropped: dict[str, int] = {}
         # What no middleware wraps is the plain method: nothing is asked for each packet.
         self._send = self._send_out = compose_verb(middlewares, "transporter_send", transporter.send)
@@ -512,8 +514,16 @@ class Transit:
         self.serving.answer_error(packet, error, None)
 
     def _on_event(self, packet: Event) -> None:
-        if not self._refusing:
-            self._hear(packet, bool(packet.broadcast))
+        if self._refusing:
+            return
+        # Where the message broker chooses, Node.js sends to several groups under one id.
+        its_groups = tuple(packet.groups) if isinstance(packet.groups, list) else None
+        if packet.id and self._seen_events.came_before(
+            hash((packet.sender, packet.id, packet.event, its_groups)), self._clock()
+        ):
+            self.drop("duplicate", packet.sender, f"event '{packet.id}' came before", "EVENT")
+            return
+        self._hear(packet, bool(packet.broadcast))
 
     def _on_ping(self, packet: Ping) -> None:
         if not self.streaming.on_ping(packet):
