@@ -249,7 +249,9 @@ class Deaths:
         if kind != "REQ" or target == sender or _envelope(data).seq:
             return
         now, pair = self._sim.now, (sender, target)
-        if pair in self._told and not self._is_returning(sender):
+        if self._is_returning(sender):
+            return  # Where nobody else is known, who was there before is asked again.
+        if pair in self._told:
             self.problems.append(
                 f"M1: {sender} asks {target} at {now:.3f}, of which it was told at {self._told[pair]:.3f} that nobody listens"
             )

@@ -33,7 +33,7 @@ from tautomer.transit.balanced import BalancedTopics
 from tautomer.transit.gossiping import Gossiping
 from tautomer.transit.offline import Offline
 from tautomer.transit.pings import Pings
-from tautomer.transit.presence import Presence
+from tautomer.transit.presence import CLAIM, Presence
 from tautomer.transit.requesting import Requesting, Waiter
 from tautomer.transit.serving import Serving
 from tautomer.transit.streaming import Streaming
@@ -125,6 +125,7 @@ class Transit:
         self.serving = self._make_serving(registry)
         self._handlers |= self._make_handlers()
         self.is_ready = asyncio.Event()
+        self._namesake = asyncio.Event()
 
     # --- parts ---
 
@@ -218,11 +219,13 @@ class Transit:
             NodeIdTakenError: Another node has our id.
         """
         self.requesting.begin()
+        # Taken now: a node that goes on alone meanwhile adds balanced topics, which are not to be heard by all.
+        own_topics = tuple(self._commands)
         await self._transporter.connect(self)
         try:
             if not isinstance(self._transporter, LineTransporter):
                 await self._claim_id()
-            await self._transporter.subscribe(tuple(self._commands))
+            await self._transporter.subscribe(own_topics)
             if self.balanced is not None:
                 await self.balanced.renew()
             await self.presence.join()
@@ -242,18 +245,35 @@ class Transit:
             while True:
                 await self._transporter.subscribe((answers,))
                 for version in self._versions:
-                    self._ask_for_id(Discover(version, asker))
+                    self._ask_for_id("DISCOVER", Discover(version, asker))
                 await self.presence.claim()
                 if self._transporter.connected:  # Else silence means nothing.
                     break
         finally:
             del self._commands[answers]
 
-    def _ask_for_id(self, packet: Discover) -> None:
+    async def is_namesake_there(self) -> bool:
+        asker = self.presence.asker
+        answers = self._topics.targeted("PONG", asker)
+        self._commands[answers] = "PONG"
+        self._namesake.clear()
         try:
-            self._publish("DISCOVER", packet, self._topics.targeted("DISCOVER", self._node_id), CLAIM_TOKEN)
+            async with asyncio.timeout(CLAIM):
+                await self._transporter.subscribe((answers,))
+                for version in self._versions:
+                    self._ask_for_id("PING", Ping(self._host.wall_ms(), asker, version, asker))
+                await self._namesake.wait()
+        except TimeoutError:
+            return False
+        finally:
+            del self._commands[answers]
+        return True
+
+    def _ask_for_id(self, command: str, packet: Discover | Ping) -> None:
+        try:
+            self._publish(command, packet, self._topics.targeted(command, self._node_id), CLAIM_TOKEN)
         except MoleculerError as error:
-            self.drop("unsent", "DISCOVER", f"DISCOVER was not sent: {error}")
+            self.drop("unsent", command, f"{command} was not sent: {error}")
 
     @property
     def connected(self) -> bool:
@@ -447,6 +467,8 @@ class Transit:
                 handler(packet)
             elif isinstance(packet, Info):
                 self.presence.on_own_info(packet)
+            elif isinstance(packet, Pong) and packet.id == self.presence.asker:
+                self._namesake.set()
 
         return handle
 
@@ -526,7 +548,8 @@ class Transit:
         self._hear(packet, bool(packet.broadcast))
 
     def _on_ping(self, packet: Ping) -> None:
-        if not self.streaming.on_ping(packet):
+        # Our own question whether we have a namesake is not for us.
+        if packet.sender != self.presence.asker and not self.streaming.on_ping(packet):
             self._pings.on_ping(packet)
 
     def _on_pong(self, packet: Pong) -> None:
