@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tautomer import Broker, Context, Service, Settings, action, errors, event
-from tautomer.settings import RegistrySettings
+from tautomer.settings import RegistrySettings, TransitSettings
 from tautomer.transporters.memory import MemoryTransporter
 from tests.cluster import Cluster
 from tests.kernel.mesh import Foreign, Mesh, dropped, service_info, until
@@ -314,6 +314,81 @@ async def test_it_is_asked_in_the_version_that_those_who_offer_it_speak(mesh: Me
         peer.answer(request, data=request["ver"])
 
         assert peer.version == await asked
+
+
+async def test_the_version_is_found_anew_when_others_come_to_offer_it(mesh: Mesh) -> None:
+    """The list of an action that nobody offered for a while counts its changes from the beginning."""
+    node, old, new = await balanced(mesh), await mesh.foreign("old", "4"), await mesh.foreign("new", "5")
+    new.introduce(service_info("far", "do"))
+    old.introduce()
+    await until(lambda: 1 == _offering(node, "far"))
+    with pytest.raises(errors.MoleculerError):
+        await node.call("far.do")
+    new.introduce(seq=2)
+    await until(lambda: "far.do" not in node.registry.actions or not node.registry.actions["far.do"].all)
+    old.introduce(service_info("far", "do"), seq=2)
+    await until(lambda: 1 == _offering(node, "far"))
+    await old.listen_balanced("far.do")
+
+    asked = asyncio.create_task(node.call("far.do", timeout=5.0))
+    request = await old.hears("REQ", action="far.do")
+    old.answer(request, data=request["ver"])
+
+    assert "4" == await asked
+
+
+async def test_a_stream_is_taken_from_whoever_was_chosen(cluster: Cluster) -> None:
+    class Counting(Service):
+        name = "counting"
+
+        @action
+        async def up(self, ctx: Context) -> AsyncIterator[int]:
+            for number in range(3):
+                yield number
+
+    await cluster.node("b", Counting, disable_balancer=True)
+    caller = await cluster.node("a", disable_balancer=True)
+
+    assert [0, 1, 2] == [number async for number in await caller.call("counting.up")]
+
+
+async def test_a_node_that_joins_late_shares_the_requests_as_others_do() -> None:
+    """It offers its services before it has its line; what is to reach one of them must not reach it beside another."""
+
+    class Late(MemoryTransporter):
+        async def subscribe(self, topics: Any) -> None:
+            await release.wait()
+            await super().subscribe(topics)
+
+    ran: list[str] = []
+
+    class Noting(Service):
+        name = "noting"
+
+        @action
+        async def note(self, ctx: Context) -> None:
+            ran.append(ctx.broker.id)
+
+    release, url = asyncio.Event(), "memory://late"
+    transit = TransitSettings(connect_wait=0.01, settle=0.0, stop_delay=0.0)
+    lines = {"a": Late(url), "b": MemoryTransporter(url), "c": MemoryTransporter(url)}
+    nodes = [
+        Broker(name, Settings(transporter=line, disable_balancer=True, transit=transit)) for name, line in lines.items()
+    ]
+    for node in nodes[:2]:
+        node.create_service(Noting())
+    try:
+        for node in nodes:
+            await node.start()
+        release.set()
+        await until(lambda: 2 == _offering(nodes[2], "noting"))
+        for _ in range(10):
+            await nodes[2].call("noting.note", timeout=5.0)
+    finally:
+        for node in nodes:
+            await node.stop()
+
+    assert 10 == len(ran)
 
 
 async def test_what_both_lines_offer_is_refused_with_what_to_do(mesh: Mesh) -> None:

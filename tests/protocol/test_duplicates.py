@@ -84,3 +84,11 @@ def test_after_a_long_pause_nothing_is_known() -> None:
     seen.turn(121.0)
 
     assert 0 == len(seen)
+
+
+def test_what_came_before_is_told_by_one_question_too() -> None:
+    seen = SeenRequests(most=2)
+
+    assert [False, True, False, True] == [seen.came_before(key, 100.0) for key in (1, 1, 2, 1)]
+    assert [False, False] == [seen.came_before(key, 100.0) for key in (3, 4)]
+    assert not seen.came_before(1, 100.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tautomer.protocol.losses import ASKED_SECONDS, GRACE, Losses
+from tautomer.protocol.losses import ASKED_MAX, ASKED_SECONDS, GRACE, Losses
 from tautomer.protocol.pending import Pending, PendingRequests
 
 
@@ -54,6 +54,14 @@ def test_an_unheard_probe_names_its_node_once() -> None:
     assert "a" == losses.unheard("7")
     assert None is losses.unheard("7")
     assert None is losses.unheard("8")
+
+
+def test_only_so_many_questions_are_remembered() -> None:
+    _, losses = made(one="a")
+    for number in range(ASKED_MAX + 1):
+        losses.asked("a", str(number), 100.0)
+
+    assert ("a", None) == (losses.unheard(str(ASKED_MAX - 1)), losses.unheard(str(ASKED_MAX)))
 
 
 def test_probes_are_forgotten_with_the_line_and_after_a_while() -> None:

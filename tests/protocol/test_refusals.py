@@ -4,7 +4,7 @@ import pytest
 
 from tautomer import errors
 from tautomer.errors import MoleculerError, from_wire, to_wire
-from tautomer.protocol.refusals import is_refusal, leaving, may_go_elsewhere
+from tautomer.protocol.refusals import is_refusal, leaving, let_through, may_go_elsewhere
 
 
 def told(error: MoleculerError, by: str = "n") -> MoleculerError:
@@ -35,6 +35,17 @@ def test_data_of_any_shape_is_no_refusal(data: object) -> None:
     wire = {"name": "RequestRejectedError", "message": "m", "data": data}
 
     assert not is_refusal(from_wire(wire, "n"), "far.do", "n", "q-1")
+
+
+def test_what_a_handler_that_ran_lets_through_is_no_refusal() -> None:
+    """It called itself over the node that was withdrawing meanwhile."""
+    error = errors.ServiceNotFoundError("far.do", "n")
+    elsewhere = errors.ServiceNotFoundError("far.do", "m")
+    for one in (error, elsewhere):
+        let_through(one, "far.do", "n")
+
+    assert not is_refusal(told(error), "far.do", "n", "q-1")
+    assert {"action": "far.do", "nodeID": "m"} == elsewhere.data
 
 
 def test_a_mark_in_an_error_of_another_class_is_no_refusal() -> None:

@@ -10,14 +10,18 @@ from typing import Any
 import pytest
 
 from tautomer.delivery import Delivery
+from tautomer.errors import ServiceNotAvailableError
+from tautomer.protocol.losses import Losses
 from tautomer.protocol.membership import Membership
 from tautomer.protocol.pending import PendingRequests
+from tautomer.protocol.streams import Incoming
 from tautomer.registry.events import EventTable
 from tautomer.registry.registry import Registry
-from tautomer.testing.faults import Fault, crash, lose_line, lossy
+from tautomer.testing.faults import crash, doubling, lose_line, lossy, reordering
 from tautomer.testing.sim import run_seed
 from tautomer.testing.workload import Profile
-from tautomer.transit import presence, requesting, serving
+from tautomer.transit import presence, requesting, serving, transit
+from tautomer.transit.streaming import Streaming
 
 Break = Callable[[pytest.MonkeyPatch], None]
 
@@ -61,9 +65,59 @@ def requests_run_twice(patch: pytest.MonkeyPatch) -> None:
 
     def twice(self: serving.Serving, packet: Any) -> None:
         whole(self, packet)
+        self._seen.newer.clear()
         whole(self, packet)
 
     patch.setattr(serving.Serving, "on_request", twice)
+
+
+def requests_that_the_network_doubles_run_twice(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(serving.SeenRequests, "newer", property(lambda _self: set(), lambda _self, _new: None), raising=False)
+
+
+def events_that_the_network_doubles_are_heard_twice(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(serving.SeenRequests, "came_before", lambda _self, _key, _now: False)
+
+
+def what_ran_is_said_not_to_have_run(patch: pytest.MonkeyPatch) -> None:
+    """As when a node is taken for gone, and its calls for surely not run."""
+    patch.setattr(requesting, "RequestRejectedError", lambda action, node_id: ServiceNotAvailableError(action, node_id))
+
+
+def a_call_is_not_tried_elsewhere(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(requesting, "may_go_elsewhere", lambda _error: False)
+
+
+def word_that_comes_late_does_not_count(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Losses, "asked", lambda _self, _node_id, _token, _now: None)
+
+
+def packets_are_sent_while_the_line_is_away(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(transit.Transit, "down", lambda _self, _reason: None)
+
+
+def streams_that_miss_a_packet_wait_for_ever(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Streaming, "_look", lambda _self: True)
+
+
+def streams_come_out_of_order(patch: pytest.MonkeyPatch) -> None:
+    whole = Incoming.push
+
+    def push(self: Incoming, seq: int, *others: Any) -> None:
+        whole(self, {2: 3, 3: 2}.get(seq, seq), *others)
+
+    patch.setattr(Incoming, "push", push)
+
+
+def a_stream_that_is_cut_seems_to_be_whole(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Incoming, "fail", lambda self, _error: setattr(self, "over", True))
+
+
+def a_predecessor_is_taken_for_a_namesake(patch: pytest.MonkeyPatch) -> None:
+    async def is_there(_self: Any) -> bool:
+        return True
+
+    patch.setattr(transit.Transit, "is_namesake_there", is_there)
 
 
 def nobody_is_ever_lost(patch: pytest.MonkeyPatch) -> None:
@@ -87,7 +141,7 @@ def each_event_is_told_to_all(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         EventTable,
         "balanced",
-        lambda self, event, groups: [(endpoint, endpoint.group) for endpoint in self.everyone(event, groups)],
+        lambda self, event, groups, _ctx: [(endpoint, endpoint.group) for endpoint in self.everyone(event, groups)],
     )
 
 
@@ -131,28 +185,42 @@ def calls_stay_in_the_table(patch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("broken", "promise", "faults"),
+    ("broken", "promise", "changes"),
     [
-        (calls_never_time_out, "C1", ()),
-        (calls_time_out_late, "C1", ()),
-        (a_lost_node_leaves_its_calls_waiting, "M", (crash, lose_line)),
-        (overdue_handlers_run_on, "C4", ()),
-        (requests_run_twice, "C2", ()),
-        (nobody_is_ever_lost, "M1", (crash,)),
-        (everybody_is_lost_soon, "M2", (lossy,)),
-        (a_changed_node_is_not_asked, "M3", (lossy,)),
-        (each_event_is_told_to_all, "E1", ()),
-        (events_are_told_twice, "E1", ()),
-        (refused_requests_run_all_the_same, "C3", ()),
-        (a_heartbeat_loop_outlives_its_node, "task left", ()),
-        (calls_stay_in_the_table, "C6", ()),
+        (calls_never_time_out, "C1", {}),
+        (calls_time_out_late, "C1", {}),
+        (a_lost_node_leaves_its_calls_waiting, "M", {"faults": (crash,)}),
+        (overdue_handlers_run_on, "C4", {}),
+        (requests_run_twice, "C2", {}),
+        (requests_that_the_network_doubles_run_twice, "C2", {"faults": (doubling,)}),
+        (events_that_the_network_doubles_are_heard_twice, "E1", {"faults": (doubling,)}),
+        (what_ran_is_said_not_to_have_run, "C3", {"faults": (crash,)}),
+        (a_call_is_not_tried_elsewhere, "C2", {"faults": (crash,), "tells_undelivered": True}),
+        (packets_are_sent_while_the_line_is_away, "n", {"faults": (lose_line,)}),
+        (streams_that_miss_a_packet_wait_for_ever, "S1", {"faults": (lossy,)}),
+        (streams_come_out_of_order, "S1", {}),
+        (a_stream_that_is_cut_seems_to_be_whole, "S1", {"faults": (lossy,)}),
+        (nobody_is_ever_lost, "M1", {"faults": (crash,)}),
+        (everybody_is_lost_soon, "M2", {"faults": (lossy,)}),
+        (a_changed_node_is_not_asked, "M3", {"faults": (lossy,)}),
+        (each_event_is_told_to_all, "E1", {}),
+        (events_are_told_twice, "E1", {}),
+        (refused_requests_run_all_the_same, "C3", {}),
+        (a_heartbeat_loop_outlives_its_node, "task left", {}),
+        (word_that_comes_late_does_not_count, "M1", {"faults": (crash,), "tells_undelivered": True, "delay": 0.03}),
+        (
+            a_predecessor_is_taken_for_a_namesake,
+            "node",
+            {"faults": (crash, reordering), "delay": 0.1, "tells_undelivered": True, "seconds": 40.0},
+        ),
+        (calls_stay_in_the_table, "C6", {}),
     ],
 )
 def test_a_broken_promise_is_found(
-    broken: Break, promise: str, faults: tuple[Fault, ...], monkeypatch: pytest.MonkeyPatch
+    broken: Break, promise: str, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken(monkeypatch)
 
-    outcomes = (run_seed(seed, profile=replace(BUSY, faults=faults)) for seed in SEEDS)
+    outcomes = (run_seed(seed, profile=replace(BUSY, **changes)) for seed in SEEDS)
 
     assert any(problem.startswith(promise) for outcome in outcomes for problem in outcome.problems)

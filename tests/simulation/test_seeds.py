@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 import pytest
 
@@ -13,13 +13,19 @@ from tautomer.testing.sim import Outcome, main, run_seed
 
 REGRESSIONS = (
     1,  # An INFO was lost, and heartbeats did not tell that one was missing (M3).
+    75,  # A packet of a stream was lost, and what came after it made its reader look slow: the stream never broke.
+    110,  # An error of a call inside was taken for a refusal of the call itself (C3), and the call ran twice (C2, 507).
+    174,  # With the balancer disabled, requests went out in a version that nobody spoke who was there.
+    179,  # With the balancer disabled, a node that joined late heard all requests (C2).
+    507,
+    583,  # The last INFO of a predecessor failed a start (M5).
 )
 """Seeds that found something once, each with what it was."""
 
 FRESH = range(1_000, 1_040)
 
 
-def broken(seed: int, trace: Callable[[str], None] | None = None, strict: Collection[str] = ()) -> Outcome:
+def broken(seed: int, trace: Callable[[str], None] | None = None) -> Outcome:
     """Stands for the run of a seed that fails."""
     return Outcome(seed, "hash", ("M9: it is broken",), {"calls": 1})
 

@@ -14,6 +14,7 @@ import msgspec
 
 from tautomer.context import Context
 from tautomer.errors import BrokerDisconnectedError, MoleculerError, QueueIsFullError
+from tautomer.service import Service
 from tautomer.testing.nodes import SimNode
 from tautomer.testing.simulation import Simulation
 
@@ -63,7 +64,7 @@ class Call:
     direct: bool
     began: float
     action: str | None
-    others: tuple[SimNode, ...]
+    others: tuple[tuple[SimNode, Service], ...]
     ended: float | None = None
     error: BaseException | None = None
     abandoned: bool = False
@@ -86,23 +87,19 @@ class Calls:
         """A call begins. `action` is given where any node may run it."""
         now = self._sim.now
         deadline = None if timeout is None else now + timeout
-        others = () if action is None else tuple(one for one in self._sim.living if self.able(node, one, action, now))
+        able = [] if action is None else [(one, self.able(node, one, action, now)) for one in self._sim.living]
+        others = tuple((one, service) for one, service in able if service is not None)
         call = self.all[number] = Call(number, node.id, deadline, direct, now, action, others)
         return call
 
-    def able(self, caller: SimNode, node: SimNode, action: str, since: float) -> bool:
-        """Whether the caller knows that the node offers the action, and the node does, and their lines have stood."""
+    def able(self, caller: SimNode, node: SimNode, action: str, since: float) -> Service | None:
+        """The node's service that offers the action, if the caller knows of it and their lines have stood."""
         endpoints = caller.broker.registry.actions.get(action)
         endpoint = None if endpoints is None else endpoints.on_node(node.id)
-        return (
-            endpoint is not None
-            and endpoint.available
-            and node.alive
-            and node.broker.started
-            and node.broker.get_local_service(action.split(".")[0]) is not None
-            and caller.transporter.stood_since <= since
-            and node.transporter.stood_since <= since
-        )
+        known = endpoint is not None and endpoint.available and node.alive and node.broker.started
+        if not known or max(caller.transporter.stood_since, node.transporter.stood_since) > since:
+            return None
+        return node.broker.get_local_service(action.split(".")[0])
 
     def inner(self, number: int, node_id: str, error: MoleculerError) -> None:
         """A call inside a handler failed."""
@@ -144,8 +141,8 @@ class Calls:
         if isinstance(error, QueueIsFullError | BrokerDisconnectedError) or (call.deadline or now + 1.0) <= now + GRACE:
             return
         caller = self._sim.nodes[call.node_id]
-        for node in call.others:
-            if self._sim.nodes[node.id] is node and self.able(caller, node, str(call.action), call.began):
+        for node, service in call.others:
+            if service is self.able(caller, node, str(call.action), call.began):
                 self.problems.append(
                     f"C2: call {call.number} of {call.node_id} ended with {error!r} as not run, and {node.id} offers it"
                 )

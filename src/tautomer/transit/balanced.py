@@ -12,7 +12,7 @@ from tautomer.errors import BrokerOptionsError, MoleculerError
 from tautomer.ports import Transporter
 from tautomer.protocol.membership import Membership
 from tautomer.protocol.topics import Topics
-from tautomer.registry.endpoints import BalancedEndpoint
+from tautomer.registry.endpoints import BalancedEndpoint, EndpointList
 from tautomer.registry.registry import Registry, ServiceEntry
 
 log = logging.getLogger("tautomer.transit")
@@ -54,7 +54,7 @@ class BalancedTopics:
         self._scope = TaskScope("balanced")
         self._turn = asyncio.Lock()
         self._subscribed: dict[Subscription, None] = {}
-        self._found: dict[str, tuple[int, int, str]] = {}
+        self._found: dict[str, tuple[EndpointList, int, int, str]] = {}
         self._warned: set[Subscription] = set()
 
     async def renew(self, without: ServiceEntry | None = None) -> None:
@@ -96,14 +96,15 @@ class BalancedTopics:
             BrokerOptionsError: There is none.
         """
         among = endpoint.among
-        state = (among.revision, self._membership.voices)
+        # With the list itself: an action that nobody offered for a while has a new one, which counts from the beginning.
+        state = (among, among.revision, self._membership.voices)
         found = self._found.get(among.name)
-        if found is None or found[:2] != state:
+        if found is None or found[:3] != state:
             if len(self._found) >= 10_000:
                 self._found.clear()
             nodes = (one.node_id for one in among.all)
             found = self._found[among.name] = (*state, self.common_version(f"action '{among.name}'", nodes))
-        return found[2]
+        return found[3]
 
     def common_version(self, what: str, node_ids: Iterable[str]) -> str:
         """The newest version that all these nodes speak.
