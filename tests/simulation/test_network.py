@@ -222,6 +222,43 @@ def test_what_is_sent_before_the_loss_is_noticed_is_lost(bench: Bench) -> None:
     assert [b"kept"] == heard(link)
 
 
+def test_of_what_a_lost_line_had_not_taken_the_last_is_told_of_after_the_loss(bench: Bench) -> None:
+    """As much as was not yet in the machine's own buffer, which is drawn."""
+
+    class Noting(RecordingLink):
+        def unsent(self, token: str) -> None:
+            self.states.append(token)
+
+    tokens = [str(number) for number in range(20)]
+    told = []
+    for node_id in ("a", "b", "c"):
+        transporter, link = bench.network.transporter(node_id), Noting()
+        bench.loop.run_until_complete(transporter.connect(link))
+        transporter.send("t", b"taken", "taken")
+        bench.network.disconnect(node_id, noticed_after=1.0)
+        for token in tokens:
+            transporter.send("t", b"x", token)
+        bench.run(2.0)
+        told.append(link.states[1:])
+        assert "down" == link.states[0][:4]
+
+    assert all(one == tokens[len(tokens) - len(one) :] for one in told)
+    assert 1 < len({len(one) for one in told})
+
+
+def test_what_is_sent_over_a_line_that_is_known_to_be_away_is_told_to_whoever_watches(bench: Bench) -> None:
+    a, _ = bench.line("a")
+    kept: list[tuple[str, str]] = []
+    bench.network.on_kept.append(lambda node_id, topic: kept.append((node_id, topic)))
+
+    bench.send(a, b"over the line")
+    bench.network.disconnect("a")
+    bench.run()
+    bench.send(a, b"kept")
+
+    assert [("a", "t")] == kept
+
+
 def test_a_line_that_is_away_hears_nothing(bench: Bench) -> None:
     a, _ = bench.line("a")
     _, link = bench.line("b", "t")

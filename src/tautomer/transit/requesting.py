@@ -195,10 +195,13 @@ class Requesting:
             table.by_id.pop(request_id, None)
             # Once the answer is in, the token may be another request's already.
             if self._tokens.get(token) == request_id:
-                del self._tokens[token]
-                # "Nobody listens" may still come: of no use to this call, but it says that the node is gone.
-                self._losses.asked(node_id, token, self._clock())
+                self._end_unanswered(token, node_id)
         return await self.again(ctx, endpoint, not_run, deadline)
+
+    def _end_unanswered(self, token: str, node_id: str) -> None:
+        """A call ended without an answer. Word that nobody listens may still come: that its node is gone, all should know."""
+        del self._tokens[token]
+        self._losses.asked(node_id, token, self._clock())
 
     def _new_token(self) -> str:
         self._tokens_made += 1
