@@ -141,14 +141,14 @@ def test_sets_of_tasks_have_an_order(loop: SimLoop) -> None:
 
 
 def test_a_host_has_counted_ids_and_drawn_chance(loop: SimLoop) -> None:
-    one, same, other = SimHost(loop, "a", 1), SimHost(loop, "a", 1), SimHost(loop, "b", 1)
+    one, same, other = SimHost.at(loop, "a", 1), SimHost.at(loop, "a", 1), SimHost.at(loop, "b", 1)
 
     assert ["a-1", "a-2", "b-1"] == [one.new_id(), one.new_id(), other.new_id()]
     assert one.random.random() == same.random.random() != other.random.random()
 
 
 def test_the_wall_clock_of_a_host_jumps_and_its_clock_does_not(loop: SimLoop) -> None:
-    host = SimHost(loop, "a", 1)
+    host = SimHost.at(loop, "a", 1)
     clock, wall = host.clock(), host.wall_ms()
 
     host.jump(-3600)

@@ -293,34 +293,41 @@ def _sim_task(
 
 
 class SimHost(Host):
-    """A machine of the simulation: virtual clock, drawn chance, counted ids.
+    """A machine of the simulation: virtual clock, drawn chance, counted ids. Made by `SimHost.at`.
 
-    Args:
-        loop: Whose clock it reads.
-        name: Its hostname; a part of its ids.
-        seed: Of its chance.
+    Attributes:
+        jumped: Seconds by which its wall clock was set.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, name: str, seed: str | int) -> None:
-        self._jumped = 0.0
+    jumped: float = 0.0
+
+    @classmethod
+    def at(cls, loop: asyncio.AbstractEventLoop, name: str, seed: str | int) -> SimHost:
+        """A new one.
+
+        Args:
+            loop: Whose clock it reads.
+            name: Its hostname; a part of its ids.
+            seed: Of its chance.
+        """
         numbers = count(1)
-        super().__init__(
+        host = cls(
             clock=loop.time,
-            wall_ms=self._wall_ms,
             random=random.Random(f"{seed}/{name}"),
             new_id=lambda: f"{name}-{next(numbers)}",
             hostname=name,
             ip_list=("10.0.0.1",),
-            cpu_percent=self._cpu_percent,
             pid=1,
         )
+        host.wall_ms, host.cpu_percent = host._stamp, host._load
+        return host
 
     def jump(self, seconds: float) -> None:
         """Set the wall clock forward, or back if it is negative. The monotonic clock goes on as ever."""
-        self._jumped += seconds
+        self.jumped += seconds
 
-    def _wall_ms(self) -> int:
-        return round((YEAR_2030 + self.clock() + self._jumped) * 1000)
+    def _stamp(self) -> int:
+        return round((YEAR_2030 + self.clock() + self.jumped) * 1000)
 
-    def _cpu_percent(self) -> int:
+    def _load(self) -> int:
         return self.random.randrange(100)

@@ -14,6 +14,7 @@ from tautomer.errors import BrokerDisconnectedError, PayloadTooLargeError
 from tautomer.ports import Link
 from tautomer.settings import record
 from tautomer.testing.trace import Trace
+from tautomer.transporters.memory import hearing
 
 __all__ = ["Conditions", "SimNetwork", "SimTransporter"]
 
@@ -96,6 +97,8 @@ class SimNetwork:
         on_deliver: Called for each message that a node takes in.
         on_double: Called for each message that will come twice.
         on_undelivered: Called when a node is told that nobody listens: with its id and the topic.
+        on_unsent: Called when a node is told that its line was lost before it took a message: with its id and the topic.
+        on_kept: Called when a node sends while it knows that its line is away: with its id and the topic.
     """
 
     def __init__(
@@ -116,6 +119,8 @@ class SimNetwork:
         self.on_deliver: list[Tap] = []
         self.on_double: list[Tap] = []
         self.on_undelivered: list[Callable[[str, str], None]] = []
+        self.on_unsent: list[Callable[[str, str], None]] = []
+        self.on_kept: list[Callable[[str, str], None]] = []
         self._clogged: dict[tuple[str, str], float] = {}
         self._last: dict[tuple[str, str, str], float] = {}
         self._members: list[SimTransporter] = []
@@ -190,15 +195,16 @@ class SimNetwork:
     def _route(self, sender: SimTransporter, topic: str, data: bytes, token: str | None) -> None:
         loop = sender._loop_of()
         standing = [member for member in self._members if member._standing]
-        heard = [member for member in standing if topic in member._topics]
-        groups: dict[str, list[SimTransporter]] = {}
+        heard = [(member, topic) for member in standing if topic in member._topics]
+        # Of each group one member, whatever the pattern by which it hears.
+        groups: dict[str, list[tuple[SimTransporter, str]]] = {}
         for member in standing:
-            for listened, group in member._balanced:
-                if listened == topic:
-                    groups.setdefault(group, []).append(member)
-        heard += [self.random.choice(group) for group in groups.values()]
-        for receiver in heard:
-            self._pass_on(loop, sender.node_id, receiver, topic, data)
+            for (listened, group), hears in member._balanced.items():
+                if hears(topic):
+                    groups.setdefault(group, []).append((member, listened))
+        heard += [self.random.choice(hearing) for hearing in groups.values()]
+        for receiver, listened in heard:
+            self._pass_on(loop, sender.node_id, receiver, listened, data)
         if not heard and token is not None and self.tells_undelivered and sender._standing:
             at = self._when(loop, "", sender.node_id, "")
             loop.call_at(at, sender._undelivered, topic, token, context=sender._context)
@@ -225,8 +231,10 @@ class SimNetwork:
 class SimTransporter:
     """The line of one node to the `SimNetwork`, with the habits of our NATS client.
 
-    While the line is away, up to `PENDING_MAX` messages are kept; on return the subscriptions are there first, then
-    what was kept leaves, then `Link.up` is told.
+    When the line is lost, the last messages before that was noticed may not have been taken yet: they are dropped,
+    and told of (`Link.unsent`); what went before them is lost without a word. While the line is known to be away, up
+    to `PENDING_MAX` messages are kept; on return the subscriptions are there first, then what was kept leaves, then
+    `Link.up` is told.
     """
 
     name = "sim"
@@ -242,7 +250,8 @@ class SimTransporter:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._context: Context = copy_context()
         self._topics: dict[str, None] = {}
-        self._balanced: dict[tuple[str, str], None] = {}
+        self._balanced: dict[tuple[str, str], Callable[[str], bool]] = {}
+        self._not_taken: list[tuple[str, str | None]] = []
         self._kept: list[tuple[str, bytes, str | None]] = []
         self._kept_bytes = 0
         self._cut = self._closed = self._dead = False
@@ -278,7 +287,7 @@ class SimTransporter:
         await self._round_trip()
 
     async def subscribe_balanced(self, topic: str, group: str) -> None:
-        self._balanced[topic, group] = None
+        self._balanced[topic, group] = hearing(topic)
         await self._round_trip()
 
     async def unsubscribe_balanced(self, topic: str, group: str) -> None:
@@ -297,6 +306,9 @@ class SimTransporter:
         if self.connected:
             self._give(topic, data, token)
             return
+        if self._link is not None:
+            for told in self._network.on_kept:
+                told(self.node_id, topic)
         if len(self._kept) >= PENDING_MAX or self._kept_bytes + len(data) > PENDING_BYTES_MAX:
             raise BrokerDisconnectedError("The line of the simulation is away and its buffer full; not sent.")
         self._kept.append((topic, data, token))
@@ -324,6 +336,7 @@ class SimTransporter:
     def _give(self, topic: str, data: bytes, token: str | None) -> None:
         if self._cut:
             self._network.trace.remark(self._loop_of().time(), f"! {self.node_id} > {topic}: sent into a lost line")
+            self._not_taken.append((topic, token))
             return
         self._network._accept(self, topic, data, token)
 
@@ -340,12 +353,24 @@ class SimTransporter:
     def _notice(self) -> None:
         if self._cut and self.connected and self._link is not None and not self._leaving:
             self.connected = False
+            sent, self._not_taken = self._not_taken, []
             self._link.down("the line of the simulation was cut")
+            # Some were in the machine's own buffer: of these nobody knows what became.
+            for topic, token in sent[self._network.random.randint(0, len(sent)) :]:
+                self._unsent(topic, token)
         self._wake()
+
+    def _unsent(self, topic: str, token: str | None) -> None:
+        if token is not None and self._link is not None:
+            self._network.trace.note(self._loop_of().time(), f"{self.node_id} > {topic}: unsent {token}")
+            for tap in self._network.on_unsent:
+                tap(self.node_id, topic)
+            self._link.unsent(token)
 
     def _let_in(self) -> None:
         if self._cut:
             self._cut = False
+            self._not_taken.clear()
             self._loop_of().call_soon(self._come_back, context=self._context)
 
     def _come_back(self) -> None:

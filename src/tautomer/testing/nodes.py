@@ -51,7 +51,7 @@ class SimNode:
         self._services = services
         self._options = options
         self._failed: BaseException | None = None
-        self.host = SimHost(sim.loop, id if number == 1 else f"{id}-{number}", sim.seed)
+        self.host = SimHost.at(sim.loop, id if number == 1 else f"{id}-{number}", sim.seed)
         self.transporter: SimTransporter = sim.network.transporter(id)
         middlewares = options.get("middlewares", ())
         settings = {name: value for name, value in options.items() if name != "middlewares"}

@@ -56,7 +56,7 @@ class ServiceTester:
 
     async def __aenter__(self) -> ServiceTester:
         loop = asyncio.get_running_loop()
-        host = SimHost(loop, "tester", 0) if isinstance(loop, SimLoop) else Host()
+        host = SimHost.at(loop, "tester", 0) if isinstance(loop, SimLoop) else Host()
         middlewares = (self.recorder, self._mocks, *self._middlewares)
         self.broker = Broker("tester", self._settings, middlewares, host)
         for service in self._services:

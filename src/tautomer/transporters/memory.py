@@ -114,7 +114,7 @@ class MemoryTransporter:
 
     async def subscribe_balanced(self, topic: str, group: str) -> None:
         bus, link = self._joined()
-        bus.groups.setdefault(group, {})[link, topic] = _hears(topic)
+        bus.groups.setdefault(group, {})[link, topic] = hearing(topic)
 
     async def unsubscribe_balanced(self, topic: str, group: str) -> None:
         bus, link = self._joined()
@@ -148,7 +148,7 @@ def _add(link: Link, links: list[Link]) -> None:
         links.append(link)
 
 
-def _hears(topic: str) -> Callable[[str], bool]:
+def hearing(topic: str) -> Callable[[str], bool]:
     """Whether a message to a topic goes to who listens on this one, as NATS has it."""
     if "*" not in topic:
         return topic.__eq__
