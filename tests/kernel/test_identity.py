@@ -11,7 +11,7 @@ import pytest
 
 from tautomer import Broker, Context, Service, Settings, action, errors
 from tautomer.settings import RegistrySettings, TransitSettings
-from tautomer.transit import presence
+from tautomer.transit import presence, transit
 from tautomer.transporters.memory import MemoryTransporter
 from tests.kernel.mesh import QUICK, Foreign, Mesh, service_info, until
 
@@ -136,11 +136,32 @@ async def test_of_two_that_start_at_once_one_gives_way(mesh: Mesh) -> None:
     first_peer = await mesh.foreign("x")
     await first_peer.hears("DISCOVER")
 
-    first_peer.introduce(sender="a", instanceID="first", hostname="box")
+    first = await mesh.foreign("a")
+    first.introduce(instanceID="first", hostname="box")
+    asked = await first.hears("PING")
+    first.say("PONG", asked["sender"], time=asked["time"], id=asked["id"], arrived=asked["time"])
 
     with pytest.raises(errors.NodeIdTakenError, match="'first'"):
         await starting
     assert [] == first_peer.packets("DISCONNECT")
+
+
+async def test_the_last_word_of_a_former_run_does_not_stop_a_newcomer(
+    mesh: Mesh, peer: Foreign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that died may have said something that arrives when the next of its id is starting (promise M5)."""
+    monkeypatch.setattr(transit, "CLAIM", 0.05)
+    slow = TransitSettings(settle=5, settle_quiet=5, stop_delay=0)
+    node = Broker("a", Settings(transporter=mesh.url, transit=slow))
+    starting = asyncio.ensure_future(node.start())
+    await peer.hears("DISCOVER")
+
+    for _ in range(2):
+        peer.introduce(sender="a", instanceID="former", hostname="box")
+    await starting
+
+    assert await peer.finds_well("a")
+    await node.stop()
 
 
 async def test_an_answer_of_its_own_is_no_namesake(mesh: Mesh) -> None:
@@ -180,11 +201,13 @@ async def test_one_that_gave_way_late_does_not_answer_for_the_other(mesh: Mesh, 
     alone = await mesh.node("a", Math, transit=slow)
     assert await peer.finds_well("a")
 
-    peer.introduce(sender="a", instanceID="other")
+    rival = await mesh.foreign("a")
+    rival.introduce(instanceID="other")
+    asked = await rival.hears("PING")
+    rival.say("PONG", asked["sender"], time=asked["time"], id=asked["id"], arrived=asked["time"])
     await until(lambda: not alone.transit._transporter.connected)  # type: ignore[union-attr]  # It has one.
-    namesake = await mesh.foreign("a")
     request_id = peer.request("a", "math.add", {"a": 1, "b": 2})
-    namesake.answer(await namesake.hears("REQ", id=request_id), data="mine")
+    rival.answer(await rival.hears("REQ", id=request_id), data="mine")
     await peer.hears("RES", id=request_id)
 
     assert ["mine"] == [packet["data"] for packet in peer.packets("RES", id=request_id)]

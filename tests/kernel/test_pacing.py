@@ -11,7 +11,7 @@ from tautomer import Broker, errors
 from tautomer.settings import TransitSettings
 from tautomer.transit import pacing
 from tests.kernel.mesh import Foreign, Mesh, service_info, until
-from tests.kernel.test_stream_packets import Echo, called
+from tests.kernel.test_stream_packets import Echo, called, chunk
 from tests.kernel.test_streams import Feed, at_rest, everything
 
 CHUNK = 1_000
@@ -98,6 +98,21 @@ async def test_a_reader_that_answered_once_and_then_no_more_is_given_up_after_th
     last = await peer.hears("RES", id=request_id, stream=False)
 
     assert "STREAM_IDLE" == last["error"]["type"]
+    assert at_rest(node)
+
+
+async def test_a_stream_that_misses_a_packet_breaks_though_its_sender_asks_whether_there_is_room(
+    node: Broker, peer: Foreign
+) -> None:
+    """What came after the gap fills more than half of the window, but it is not the reader that is behind."""
+    chunk(peer, "s-1", 0)
+    for seq in range(2, 12):
+        chunk(peer, "s-1", seq, {"type": "Buffer", "data": [1] * CHUNK})
+    peer.say("PING", "n", time=1, id="stream:REQ:s-1:10000")
+
+    answer = await peer.hears("RES", id="s-1")
+
+    assert "STREAM_IDLE" == answer["error"]["type"]
     assert at_rest(node)
 
 

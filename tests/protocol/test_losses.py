@@ -49,7 +49,7 @@ def test_calls_that_the_message_broker_places_probe_nobody() -> None:
 
 def test_an_unheard_probe_names_its_node_once() -> None:
     _, losses = made(one="a")
-    losses.probed("a", "7", 100.0)
+    losses.asked("a", "7", 100.0)
 
     assert "a" == losses.unheard("7")
     assert None is losses.unheard("7")
@@ -58,11 +58,11 @@ def test_an_unheard_probe_names_its_node_once() -> None:
 
 def test_probes_are_forgotten_with_the_line_and_after_a_while() -> None:
     _, losses = made(one="a")
-    losses.probed("a", "7", 100.0)
+    losses.asked("a", "7", 100.0)
     losses.forget()
     assert None is losses.unheard("7")
 
-    losses.probed("a", "8", 100.0)
+    losses.asked("a", "8", 100.0)
     losses.to_probe(100.0 + ASKED_SECONDS)
     assert None is losses.unheard("8")
 

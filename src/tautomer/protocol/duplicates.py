@@ -1,4 +1,4 @@
-"""Duplicates: requests that came before (promise C2: one attempt runs once)."""
+"""Duplicates: requests and events that came before (promises C2 and E1: one attempt runs once)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ KEPT_MAX: Final = 5_000
 
 
 class SeenRequests:
-    """The requests of the last minute, in two generations.
+    """The requests, or the events, of the last minute, in two generations.
 
     When the newer one is full, or a minute old, it becomes the older one, and what was the older is forgotten. So a
     request is remembered for one to two minutes, or for as long as no more than 5,000 to 10,000 newer ones came.
@@ -35,6 +35,16 @@ class SeenRequests:
 
     def __len__(self) -> int:
         return len(self.newer) + len(self.older)
+
+    def came_before(self, key: int, now: float) -> bool:
+        """Whether this came before; from now on it did. For those that are not told of one by one in a hurry."""
+        self.turn(now)
+        if key in self.newer or key in self.older:
+            return True
+        self.newer.add(key)
+        if len(self.newer) >= self.most:
+            self.overflow()
+        return False
 
     def turn(self, now: float) -> None:
         """Forget what is old. To be called before the first request after a pause, and now and then while they come."""

@@ -15,7 +15,10 @@ GRACE: Final = 0.25
 """Seconds in which what a node sent before its end, and what the broker says of later requests to it, still counts."""
 
 ASKED_SECONDS: Final = 10.0
-"""Seconds for which an answer to a probe is waited for."""
+"""Seconds for which word that nobody listened is waited for."""
+
+ASKED_MAX: Final = 1_000
+"""Questions of which that is remembered."""
 
 
 class Losses(Generic[F]):
@@ -51,12 +54,13 @@ class Losses(Generic[F]):
         before, self._oldest = self._oldest, oldest
         return [node_id for node_id, pending in oldest.items() if before.get(node_id) is pending]
 
-    def probed(self, node_id: str, token: str, now: float) -> None:
-        """A probe with this token has left."""
-        self._asked[token] = node_id, now
+    def asked(self, node_id: str, token: str, now: float) -> None:
+        """A probe with this token has left, or a request of which the call has ended without an answer."""
+        if node_id and len(self._asked) < ASKED_MAX:
+            self._asked[token] = node_id, now
 
     def unheard(self, token: str) -> str | None:
-        """Nobody listened to the probe with this token: the node that is gone, or None if it is no probe's."""
+        """Nobody listened to what was sent with this token: the node that is gone, or None if it is not known."""
         asked = self._asked.pop(token, None)
         return None if asked is None else asked[0]
 

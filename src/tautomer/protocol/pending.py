@@ -51,14 +51,15 @@ class PendingRequests(Generic[F]):
     def take(self, request_id: str, sender: str | None = None) -> Pending[F] | None:
         """The request that this answer is for, now out of the table; None if nobody asked `sender` that."""
         pending = self.by_id.get(request_id)
-        if pending is None or (sender is not None and pending.node_id != sender and not self._may(pending, sender)):
+        if pending is None or (sender is not None and not self.is_from(pending, sender)):
             self.orphans += 1
             return None
         del self.by_id[request_id]
         return pending
 
-    def _may(self, pending: Pending[F], sender: str) -> bool:
-        return not pending.node_id and self._known is not None and self._known(sender)
+    def is_from(self, pending: Pending[F], sender: str) -> bool:
+        """Whether it is this node that may answer."""
+        return pending.node_id == sender or (not pending.node_id and self._known is not None and self._known(sender))
 
     def drop(self, request_id: str) -> Pending[F] | None:
         """Forget one, answered or not."""

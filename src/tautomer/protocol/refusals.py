@@ -15,7 +15,7 @@ from tautomer.errors import (
 )
 
 MARK: Final = "notRun"
-"""Key in the data of our own refusal; its value is the id of the request that was refused."""
+"""Key in the data of our own refusal; its value is the id of the request that was refused. None: that was run."""
 
 _ELSEWHERE: Final = (
     ServiceNotFoundError,
@@ -42,18 +42,30 @@ def is_refusal(error: MoleculerError, action: str, node_id: str, request_id: str
 
     Node.js, too, answers a request that it does not run with the action and its own id as data: not found (withdrawn
     a moment ago), not available (it stops), queue full. The same comes from a handler that ran only if it called
-    itself over the very node that was withdrawing meanwhile; that is taken into the bargain.
+    itself over the very node that was withdrawing meanwhile: a node of our kind marks that (`let_through`), of Node.js
+    it is taken into the bargain.
     """
     data = error.data
     if not isinstance(data, Mapping):
         return False
-    if data.get(MARK) == request_id:
-        return isinstance(error, RequestRejectedError)
+    if MARK in data:
+        return data[MARK] == request_id and isinstance(error, RequestRejectedError)
+    return error.node_id == node_id and _reads_as_refusal(error, action, node_id)
+
+
+def let_through(error: BaseException, action: str, node_id: str) -> None:
+    """Mark the error of a handler that ran, where it would read as if this node had not run it."""
+    if isinstance(error, _SAID_BEFORE_RUNNING) and _reads_as_refusal(error, action, node_id):
+        error.data = {**error.data, MARK: None}
+
+
+def _reads_as_refusal(error: MoleculerError, action: str, node_id: str) -> bool:
+    data = error.data
     return (
         isinstance(error, _SAID_BEFORE_RUNNING)
+        and isinstance(data, Mapping)
         and data.get("action") == action
         and data.get("nodeID") == node_id
-        and error.node_id == node_id
     )
 
 

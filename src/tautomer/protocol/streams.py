@@ -152,6 +152,11 @@ class Incoming:
         else:
             self._ready.append((item, bytes))
 
+    @property
+    def readable(self) -> bool:
+        """Whether an item can be read now."""
+        return bool(self._ready)
+
     def take(self) -> Any:
         """The next item, now out of the window; `EMPTY` if none can be read now."""
         if not self._ready:

@@ -6,42 +6,21 @@ the reliability reference.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
 
 from tautomer.context import Context
-from tautomer.errors import (
-    BrokerDisconnectedError,
-    MoleculerError,
-    QueueIsFullError,
-    ServiceNotAvailableError,
-    ServiceNotFoundError,
-)
+from tautomer.errors import BrokerDisconnectedError, MoleculerError, QueueIsFullError
 from tautomer.testing.nodes import SimNode
 from tautomer.testing.simulation import Simulation
 
-__all__ = ["KNOWN_GAPS", "Call", "Calls", "Checkers", "Deaths", "Events", "Runs", "tables_left"]
+__all__ = ["Call", "Calls", "Checkers", "Deaths", "Events", "Runs", "tables_left"]
 
 GRACE: Final = 0.1
 """Seconds that a call may end after its deadline (C1)."""
-
-SURELY_NOT_RUN: Final = (
-    ServiceNotAvailableError,
-    ServiceNotFoundError,
-    QueueIsFullError,
-    BrokerDisconnectedError,
-)
-
-KNOWN_GAPS: Final[Mapping[str, str]] = {
-    "doubled requests": "a request that the network delivers twice runs twice (C2)",
-    "doubled events": "an event that the network delivers twice is heard twice (E1)",
-    "late undelivered": "word that nobody listens counts only while the call that asked still waits (M1)",
-}
-"""What the kernel does not keep yet. A checker says nothing of these unless it is told to be strict in them."""
-
 SIGNS_OF_LIFE: Final = ("INFO", "HEARTBEAT", "DISCOVER")
 
 
@@ -49,6 +28,7 @@ class _Envelope(msgspec.Struct):
     """What a checker reads of a packet."""
 
     id: str | None = None
+    seq: int | None = None
     success: bool | None = None
     ver: str = ""
 
@@ -70,9 +50,10 @@ class Call:
     """One call of the workload.
 
     Attributes:
-        number: Goes with it in its params.
+        number: Goes with it in its params, and with no other call.
         deadline: On the virtual clock, or None.
-        direct: Whether the handler that it asks for is all that runs for it.
+        direct: Whether it is a single call.
+        others: Where it may run as well as anywhere (see `Calls.able`); empty if its caller chose the node.
         abandoned: Its node was crashed, or its caller went away.
     """
 
@@ -80,23 +61,56 @@ class Call:
     node_id: str
     deadline: float | None
     direct: bool
+    began: float
+    action: str | None
+    others: tuple[SimNode, ...]
     ended: float | None = None
     error: BaseException | None = None
     abandoned: bool = False
 
 
 class Calls:
-    """C1: every call ends once, by its deadline. C3: what "was surely not run" did not run."""
+    """C1: every call ends once, by its deadline. C3: what "was surely not run" did not run.
+
+    And what did not run where it was sent goes to another node that would have run it.
+    """
 
     def __init__(self, sim: Simulation) -> None:
         self._sim = sim
         self.all: dict[int, Call] = {}
         self.problems: list[str] = []
+        self._not_run: dict[int, tuple[str, MoleculerError]] = {}
+        self._inner: list[BaseException] = []
 
-    def begin(self, number: int, node_id: str, timeout: float | None, direct: bool) -> Call:
-        deadline = None if timeout is None else self._sim.now + timeout
-        call = self.all[number] = Call(number, node_id, deadline, direct)
+    def begin(self, number: int, node: SimNode, timeout: float | None, direct: bool, action: str | None = None) -> Call:
+        """A call begins. `action` is given where any node may run it."""
+        now = self._sim.now
+        deadline = None if timeout is None else now + timeout
+        others = () if action is None else tuple(one for one in self._sim.living if self.able(node, one, action, now))
+        call = self.all[number] = Call(number, node.id, deadline, direct, now, action, others)
         return call
+
+    def able(self, caller: SimNode, node: SimNode, action: str, since: float) -> bool:
+        """Whether the caller knows that the node offers the action, and the node does, and their lines have stood."""
+        endpoints = caller.broker.registry.actions.get(action)
+        endpoint = None if endpoints is None else endpoints.on_node(node.id)
+        return (
+            endpoint is not None
+            and endpoint.available
+            and node.alive
+            and node.broker.started
+            and node.broker.get_local_service(action.split(".")[0]) is not None
+            and caller.transporter.stood_since <= since
+            and node.transporter.stood_since <= since
+        )
+
+    def inner(self, number: int, node_id: str, error: MoleculerError) -> None:
+        """A call inside a handler failed."""
+        if error in self._inner:
+            return  # Let through by a handler of the same node.
+        self._inner.append(error)
+        if error.outcome == "not run":
+            self._not_run[number] = node_id, error
 
     def end(self, call: Call, error: BaseException | None) -> None:
         now = self._sim.now
@@ -105,6 +119,10 @@ class Calls:
         call.ended, call.error = now, error
         if error is not None and not isinstance(error, MoleculerError):
             self.problems.append(f"C3: call {call.number} of {call.node_id} ended with {error!r}")
+        # What a local handler lets through is about the call inside.
+        elif call.direct and error is not None and error.outcome == "not run" and error not in self._inner:
+            self._not_run[call.number] = call.node_id, error
+            self._check_others(call, error)
         if call.deadline is not None:
             limit = allowed_until(self._sim, call.node_id, call.deadline, GRACE)
             if now > limit:
@@ -116,38 +134,48 @@ class Calls:
         for call in self.all.values():
             if call.ended is None and not call.abandoned:
                 self.problems.append(f"C1: call {call.number} of {call.node_id} never ended")
-            if call.direct and isinstance(call.error, SURELY_NOT_RUN) and call.number in runs.numbers:
+        for number, (node_id, error) in self._not_run.items():
+            if number in runs.numbers:
+                self.problems.append(f"C3: call {number} of {node_id} ended with {error!r} as not run, and it did run")
+
+    def _check_others(self, call: Call, error: MoleculerError) -> None:
+        """Whoever could run it all the time should have been asked."""
+        now = self._sim.now
+        if isinstance(error, QueueIsFullError | BrokerDisconnectedError) or (call.deadline or now + 1.0) <= now + GRACE:
+            return
+        caller = self._sim.nodes[call.node_id]
+        for node in call.others:
+            if self._sim.nodes[node.id] is node and self.able(caller, node, str(call.action), call.began):
                 self.problems.append(
-                    f"C3: call {call.number} of {call.node_id} ended with {call.error!r}, and it did run"
+                    f"C2: call {call.number} of {call.node_id} ended with {error!r} as not run, and {node.id} offers it"
                 )
 
 
 class Runs:
-    """C2: one attempt runs at most once. C4: no handler goes on past its deadline; a cancelled one has no result.
+    """C2: a call runs at most once. C4: no handler goes on past its deadline; a cancelled one has no result.
 
     Attributes:
-        numbers: Of the calls for which a handler ran.
-        doubled: Ids of packets that the network delivered twice. They count only if it is strict.
+        numbers: Of the calls for which a handler ran, and how often it did.
     """
 
-    def __init__(self, sim: Simulation, strict: bool) -> None:
+    def __init__(self, sim: Simulation) -> None:
         self._sim = sim
-        self._strict = strict
         self._ids: dict[str, int] = {}
         self._cancelled: dict[str, None] = {}
         self.numbers: dict[int, int] = {}
-        self.doubled: dict[str, None] = {}
         self.count = 0
         self.problems: list[str] = []
         sim.network.on_send.append(self._sent)
-        sim.network.on_double.append(self._on_double)
 
     def begin(self, ctx: Context[Any], number: int) -> None:
         self.count += 1
-        self.numbers[number] = self.numbers.get(number, 0) + 1
+        self.numbers[number] = calls = self.numbers.get(number, 0) + 1
         self._ids[ctx.id] = times = self._ids.get(ctx.id, 0) + 1
-        if times > 1 and (self._strict or ctx.id not in self.doubled):
+        if times > 1:
             self.problems.append(f"C2: request {ctx.id} (call {number}) ran {times} times at {ctx.broker.id}")
+        elif calls > 1:
+            # Nothing tries again what may have run: a second attempt means that the first surely did not.
+            self.problems.append(f"C2: call {number} ran {calls} times, last at {ctx.broker.id}")
 
     def end(self, ctx: Context[Any], cancelled: bool) -> None:
         if cancelled and ctx.node_id is not None:
@@ -162,24 +190,17 @@ class Runs:
     def _sent(self, sender: str, _receiver: str, topic: str, data: bytes) -> None:
         if self._cancelled and ".RES." in topic:
             packet = _envelope(data)
-            if packet.success and packet.id in self._cancelled and packet.id not in self.doubled:
+            if packet.success and packet.id in self._cancelled:
                 self.problems.append(f"C4: request {packet.id} was cancelled at {sender}, and gave a result")
-
-    def _on_double(self, _sender: str, _receiver: str, topic: str, data: bytes) -> None:
-        if ".REQ." in topic and (request_id := _envelope(data).id) is not None:
-            self.doubled[request_id] = None
 
 
 class Events:
     """E1: an emitted event reaches one member of a group at most, a broadcast each node at most once."""
 
-    def __init__(self, sim: Simulation, strict: bool) -> None:
-        self._strict = strict
+    def __init__(self) -> None:
         self._heard: dict[tuple[object, ...], int] = {}
-        self.doubled: dict[str, None] = {}
         self.count = 0
         self.problems: list[str] = []
-        sim.network.on_double.append(self._on_double)
 
     def listeners(self, number: int) -> list[str]:
         """Who heard the event of this number, as often as they did."""
@@ -190,23 +211,18 @@ class Events:
         broadcast = ctx.event_type != "emit"
         key = (ctx.params["number"], listener, ctx.broker.id if broadcast else None)
         self._heard[key] = times = self._heard.get(key, 0) + 1
-        if times > 1 and (self._strict or ctx.id not in self.doubled):
+        if times > 1:
             self.problems.append(
                 f"E1: {ctx.event_type} {ctx.params['number']} reached '{listener}' {times} times, last at {ctx.broker.id}"
             )
-
-    def _on_double(self, _sender: str, _receiver: str, topic: str, data: bytes) -> None:
-        if ".EVENT." in topic and (event_id := _envelope(data).id) is not None:
-            self.doubled[event_id] = None
 
 
 class Deaths:
     """M1: a dead node is not asked for long. M2: who was heard in time is not taken for dead."""
 
-    def __init__(self, sim: Simulation, timeout: float, strict: bool) -> None:
+    def __init__(self, sim: Simulation, timeout: float) -> None:
         self._sim = sim
         self._timeout = timeout
-        self._strict = strict
         self._seen: dict[tuple[str, str], float] = {}
         self._told: dict[tuple[str, str], float] = {}
         self.problems: list[str] = []
@@ -223,15 +239,19 @@ class Deaths:
 
     def _undelivered(self, node_id: str, topic: str) -> None:
         _, kind, target = topic.split(".", 2)
-        if kind == "REQ":
+        # Of requests and probes. Where the line came back lately, the other's may not have (promise M2).
+        if kind in ("REQ", "PING") and not self._is_returning(node_id):
             self._told[node_id, target] = self._sim.now
 
-    def _sent(self, sender: str, _receiver: str, topic: str, _data: bytes) -> None:
+    def _sent(self, sender: str, _receiver: str, topic: str, data: bytes) -> None:
         _, kind, target = (*topic.split(".", 2), "")[:3]
-        if kind != "REQ" or target == sender:
+        # What follows the first packet of a stream asks nobody.
+        if kind != "REQ" or target == sender or _envelope(data).seq:
             return
         now, pair = self._sim.now, (sender, target)
-        if pair in self._told and (self._strict or not self._sim.nodes[sender].takes_for_living(target)):
+        if self._is_returning(sender):
+            return  # Where nobody else is known, who was there before is asked again.
+        if pair in self._told:
             self.problems.append(
                 f"M1: {sender} asks {target} at {now:.3f}, of which it was told at {self._told[pair]:.3f} that nobody listens"
             )
@@ -242,6 +262,10 @@ class Deaths:
                 limit = allowed_until(self._sim, sender, seen + self._timeout, 3.0 + 2 * GRACE)
                 if now > limit or not any(stalled == sender for stalled, _, _ in self._sim.stalls):
                     self.problems.append(f"M1: {sender} asks {target} at {now:.3f}, last heard at {seen:.3f}, dead")
+
+    def _is_returning(self, node_id: str) -> bool:
+        transit = self._sim.nodes[node_id].broker.transit
+        return transit is not None and transit.offline.returning
 
     def lost(self, node_id: str, other: str) -> None:
         """A node takes another for lost."""
@@ -268,24 +292,23 @@ class Checkers:
     others: list[str] = field(default_factory=list)
 
     @classmethod
-    def watch(cls, sim: Simulation, heartbeat_timeout: float, strict: Collection[str]) -> Checkers:
-        """Look at this simulation from now on.
+    def watch(cls, sim: Simulation, heartbeat_timeout: float) -> Checkers:
+        """Look at this simulation from now on."""
+        checkers = cls(Calls(sim), Runs(sim), Events(), Deaths(sim, heartbeat_timeout))
 
-        Args:
-            strict: Names of `KNOWN_GAPS` that are to be told of.
-        """
-        return cls(
-            Calls(sim),
-            Runs(sim, "doubled requests" in strict),
-            Events(sim, "doubled events" in strict),
-            Deaths(sim, heartbeat_timeout, "late undelivered" in strict),
-        )
+        def on_kept(node_id: str, topic: str) -> None:
+            checkers.others.append(
+                f"{node_id} sends to {topic} at {sim.now:.3f}, though it knows that its line is away"
+            )
+
+        sim.network.on_kept.append(on_kept)
+        return checkers
 
     def problems(self) -> list[str]:
         return [*self.calls.problems, *self.runs.problems, *self.events.problems, *self.deaths.problems, *self.others]
 
 
-AT_REST: Final = ("heartbeat", "sweep")
+AT_REST: Final = ("heartbeat", "sweep", "pings")
 """Names of the tasks of a node that runs and does nothing."""
 
 
@@ -297,6 +320,8 @@ def tables_left(node: SimNode) -> Iterator[str]:
         "queued events": statistics["events"]["queued"],
         "pending calls": statistics["transit"]["pending"],
         "requests in flight": statistics["transit"]["in_flight"],
+        "things that wait for the line": statistics["transit"]["offline"],
+        **{f"of streams, {what}": size for what, size in statistics["transit"]["streams"].items()},
     }
     for what, size in sizes.items():
         if size:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import math
 import random
 from collections.abc import Callable, Collection, Sequence
 from contextvars import Context, copy_context
@@ -235,6 +236,9 @@ class SimTransporter:
     and told of (`Link.unsent`); what went before them is lost without a word. While the line is known to be away, up
     to `PENDING_MAX` messages are kept; on return the subscriptions are there first, then what was kept leaves, then
     `Link.up` is told.
+
+    Attributes:
+        stood_since: When the line last came to stand on the loop's clock; infinite while it is away.
     """
 
     name = "sim"
@@ -245,6 +249,7 @@ class SimTransporter:
         self.node_id = node_id
         self.url = "sim://network"
         self.connected = False
+        self.stood_since = math.inf
         self._network = network
         self._link: Link | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -280,6 +285,7 @@ class SimTransporter:
             await self._wait()
         self._link = link
         self.connected = True
+        self.stood_since = self._loop_of().time()
         self._send_kept()
 
     async def subscribe(self, topics: Sequence[str]) -> None:
@@ -348,6 +354,7 @@ class SimTransporter:
     def _cut_off(self, noticed_after: float) -> None:
         if not self._cut:
             self._cut = True
+            self.stood_since = math.inf
             self._loop_of().call_later(noticed_after, self._notice, context=self._context)
 
     def _notice(self) -> None:
@@ -375,6 +382,7 @@ class SimTransporter:
 
     def _come_back(self) -> None:
         if not self._cut and not self._dead:
+            self.stood_since = self._loop_of().time()
             if self._link is not None and not self.connected and not self._leaving:
                 self.connected = True
                 self._send_kept()

@@ -6,12 +6,10 @@ import argparse
 import multiprocessing
 import sys
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
-from tautomer.testing.checkers import KNOWN_GAPS
 from tautomer.testing.clock import SimulationError
 from tautomer.testing.workload import Profile, Workload
 
@@ -40,19 +38,17 @@ class Outcome:
 def run_seed(
     seed: int,
     trace: Callable[[str], None] | None = None,
-    strict: Collection[str] = (),
     profile: Profile | None = None,
 ) -> Outcome:
     """Run the workload of one seed.
 
     Args:
         trace: Called with a line for each thing that happens.
-        strict: Names of `KNOWN_GAPS` that are to be told of.
         profile: Instead of the one that the seed draws.
     """
     profile = profile or Profile.draw(seed)
     sim = Workload.simulation(seed, profile, trace)
-    load = Workload(sim, profile, strict=strict)
+    load = Workload(sim, profile)
     problems: list[str] = []
     try:
         sim.run_until(load.run())
@@ -87,18 +83,10 @@ def main(arguments: Sequence[str] | None = None, run: Run = run_seed) -> int:
     parser.add_argument("--seeds", type=int, default=100, metavar="N", help="run so many (100)")
     parser.add_argument("--start", type=int, default=0, metavar="S", help="the first of them (0)")
     parser.add_argument("--jobs", type=int, default=1, metavar="J", help="so many at once (1)")
-    parser.add_argument(
-        "--strict",
-        action="append",
-        default=[],
-        choices=tuple(KNOWN_GAPS),
-        help="tell of this, too, which is known to be wrong",
-    )
     chosen = parser.parse_args(arguments)
-    strict = tuple(chosen.strict)
     if chosen.seed is not None:
-        return _one(chosen.seed, chosen.trace, partial(run, strict=strict))
-    return _many(range(chosen.start, chosen.start + chosen.seeds), chosen.jobs, partial(run, strict=strict))
+        return _one(chosen.seed, chosen.trace, run)
+    return _many(range(chosen.start, chosen.start + chosen.seeds), chosen.jobs, run)
 
 
 def _one(seed: int, trace: bool, run: Run) -> int:

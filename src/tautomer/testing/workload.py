@@ -4,34 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal
 
-from tautomer.context import Context
-from tautomer.decorators import action, event
-from tautomer.errors import MoleculerClientError, MoleculerError
+from tautomer.errors import MoleculerError
+from tautomer.pinging import PING_WAIT
 from tautomer.service import Service
 from tautomer.settings import RegistrySettings, TransitSettings
 from tautomer.testing.checkers import Checkers, tables_left
 from tautomer.testing.faults import FAULTS, Fault
+from tautomer.testing.kinds import KINDS, Kind
 from tautomer.testing.network import Conditions
 from tautomer.testing.nodes import SimNode
 from tautomer.testing.simulation import Simulation
-from tautomer.web.service import ApiGatewayService
+from tautomer.testing.workers import NAMES, STREAM_IDLE, TIMEOUT_MAX, Door, Observer, Worker
 
-__all__ = ["KINDS", "Kind", "Profile", "Workload"]
-
-NAMES: Final = ("red", "green", "blue")
-"""Of the services; each is at some of the nodes."""
-
-TIMEOUT_MAX: Final = 4.0
+__all__ = ["Profile", "Workload"]
 
 EXPECTED_ERRORS: Final = (
     "event handler failed",
     # Of a predecessor whose last words come when it has died; `Observer` looks at who it is.
     "node id in use elsewhere: give one of the two another id",
+)
+
+STRATEGIES: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
+    ("RoundRobin", {}),
+    ("Random", {}),
+    ("CpuUsage", {}),
+    ("Latency", {"ping_interval": 1.0}),
+    ("Shard", {"shard_key": "number"}),
 )
 
 HEALED_WITHIN: Final = 2.0
@@ -54,6 +57,7 @@ class Profile:
         busy_end: Whether all stop while calls are under way, or only when all is quiet.
         delay: Mean delay of a message in seconds.
         line_order: As of `Conditions`.
+        disable_balancer: As of `Settings`.
         faults: Those that occur in this run. A few at a time find more than all at once.
     """
 
@@ -69,6 +73,7 @@ class Profile:
     delay: float
     line_order: bool
     faults: tuple[Fault, ...]
+    disable_balancer: bool = False
 
     @classmethod
     def draw(cls, seed: int, faults: Sequence[Fault] = FAULTS) -> Profile:
@@ -86,6 +91,7 @@ class Profile:
             delay=chance.choice((0.0005, 0.005, 0.03)),
             line_order=chance.random() < 0.3,
             faults=tuple(fault for fault in faults if chance.random() < 0.35),
+            disable_balancer=chance.random() < 0.15,
         )
 
     def describe(self) -> str:
@@ -94,109 +100,10 @@ class Profile:
             f"{self.nodes} nodes, {self.seconds:.1f} s, heartbeat {self.heartbeat[0]:g}/{self.heartbeat[1]:g} s, "
             f"delay {self.delay:g} s{', in line order' if self.line_order else ''}, {'tells' if self.tells_undelivered else 'does not tell'} undelivered, "
             f"{'prefers' if self.prefer_local else 'does not prefer'} local, protocols {' '.join(self.protocols)}"
-            f"{', gateway' if self.gateway else ''}{', busy end' if self.busy_end else ''}; "
+            f"{', gateway' if self.gateway else ''}{', busy end' if self.busy_end else ''}"
+            f"{', balancer disabled' if self.disable_balancer else ''}; "
             f"faults: {', '.join(fault.__name__ for fault in self.faults) or 'none'}"
         )
-
-
-class Worker(Service):
-    """One service of the workload. What its handlers do is told to the checkers."""
-
-    def __init__(self, load: Workload, name: str) -> None:
-        super().__init__(name)
-        self.load = load
-
-    @action
-    async def echo(self, ctx: Context[Any]) -> Any:
-        """Gives back the number, after a while."""
-        return await self._run(ctx, self._echo(ctx))
-
-    async def _echo(self, ctx: Context[Any]) -> Any:
-        if delay := ctx.params.get("delay"):
-            await asyncio.sleep(delay)
-        return {"number": ctx.params["number"], "node": ctx.broker.id}
-
-    @action
-    async def nest(self, ctx: Context[Any]) -> Any:
-        """Asks others, so deep."""
-        return await self._run(ctx, self._nest(ctx))
-
-    async def _nest(self, ctx: Context[Any]) -> Any:
-        depth = ctx.params["depth"]
-        name = NAMES[(ctx.params["number"] + depth) % len(NAMES)]
-        if depth == 0:
-            return await ctx.call(f"{name}.echo", {**ctx.params})
-        return await ctx.call(f"{name}.nest", {**ctx.params, "depth": depth - 1}, timeout=TIMEOUT_MAX)
-
-    @action
-    async def fail(self, ctx: Context[Any]) -> Any:
-        """Fails on purpose."""
-        return await self._run(ctx, self._fail(ctx))
-
-    async def _fail(self, ctx: Context[Any]) -> Any:
-        raise MoleculerClientError("on purpose", 422, "ON_PURPOSE", {"number": ctx.params["number"]})
-
-    async def _run(self, ctx: Context[Any], work: Any) -> Any:
-        runs = self.load.checkers.runs
-        runs.begin(ctx, ctx.params["number"])
-        cancelled = False
-        try:
-            return await work
-        except asyncio.CancelledError:
-            cancelled = True
-            raise
-        finally:
-            work.close()
-            runs.end(ctx, cancelled)
-
-    @event("thing.*")
-    async def on_thing(self, ctx: Context[Any]) -> None:
-        self.load.checkers.events.heard(ctx, f"{self.name} on_thing")
-        await asyncio.sleep(0.01)
-
-    @event("thing.plain", group="plain")
-    def on_plain(self, ctx: Context[Any]) -> None:
-        self.load.checkers.events.heard(ctx, f"plain {self.name}")
-
-    @event("thing.**", group="listeners")
-    async def on_any(self, ctx: Context[Any]) -> None:
-        self.load.checkers.events.heard(ctx, f"listeners {self.name}")
-        if ctx.params["number"] % 7 == 0:
-            raise MoleculerClientError("on purpose")
-
-
-class Observer(Service):
-    """Tells the checkers whom its node takes for lost."""
-
-    name = "observer"
-
-    def __init__(self, load: Workload) -> None:
-        super().__init__()
-        self.load = load
-
-    @event("$node.disconnected")
-    def on_lost(self, ctx: Context[Any]) -> None:
-        if ctx.params["unexpected"]:
-            self.load.checkers.deaths.lost(ctx.broker.id, ctx.params["node"]["id"])
-
-    @event("$node.conflict")
-    def on_conflict(self, ctx: Context[Any]) -> None:
-        if ctx.params["instanceID"] not in self.load.sim.predecessors(ctx.broker.id):
-            self.load.checkers.others.append(f"M5: {ctx.broker.id} hears of a namesake {ctx.params}")
-
-
-class Door(ApiGatewayService):
-    """The gateway of the workload."""
-
-    settings = {
-        "port": 80,
-        "routes": [
-            {
-                "aliases": {f"GET /{name}": f"{name}.echo" for name in NAMES},
-                "callOptions": {"timeout": TIMEOUT_MAX},
-            }
-        ],
-    }
 
 
 class Workload:
@@ -204,22 +111,14 @@ class Workload:
 
     Args:
         kinds: What is asked; see `KINDS`.
-        strict: As for `Checkers.watch`.
     """
 
-    def __init__(
-        self,
-        sim: Simulation,
-        profile: Profile,
-        *,
-        kinds: Sequence[Kind] | None = None,
-        strict: Collection[str] = (),
-    ) -> None:
+    def __init__(self, sim: Simulation, profile: Profile, *, kinds: Sequence[Kind] = KINDS) -> None:
         self.sim = sim
         self.profile = profile
         self.random = random.Random(f"{sim.seed}/workload")
-        self.checkers = Checkers.watch(sim, profile.heartbeat[1], strict)
-        self._kinds = KINDS if kinds is None else kinds
+        self.checkers = Checkers.watch(sim, profile.heartbeat[1])
+        self._kinds = kinds
         self._numbers = 0
         self._asked: list[asyncio.Task[None]] = []
         self._breaking: list[asyncio.Task[None]] = []
@@ -237,8 +136,10 @@ class Workload:
             heartbeat_interval=interval,
             heartbeat_timeout=timeout,
             shutdown_timeout=2.0,
-            transit=TransitSettings(connect_wait=1.0),
-            registry=RegistrySettings(prefer_local=profile.prefer_local),
+            transit=TransitSettings(
+                connect_wait=1.0, stream_idle=STREAM_IDLE, stream_chunk_bytes=1_024, stream_window_bytes=16 * 1_024
+            ),
+            disable_balancer=profile.disable_balancer,
         )
 
     def number(self) -> int:
@@ -292,7 +193,11 @@ class Workload:
             if number == 0 and self.profile.gateway:
                 sources.append(Door)
             protocol = self.profile.protocols[number % len(self.profile.protocols)]
-            self.sim.node(f"n{number}", *sources, protocol=protocol)
+            strategy, options = self.random.choice(STRATEGIES)
+            registry = RegistrySettings(
+                prefer_local=self.profile.prefer_local, strategy=strategy, strategy_options=options
+            )
+            self.sim.node(f"n{number}", *sources, protocol=protocol, registry=registry)
 
     async def _ask(self, end: float) -> None:
         """Something, of somebody, again and again."""
@@ -364,9 +269,13 @@ class Workload:
         if self._asked:
             _done, waiting = await asyncio.wait(self._asked, timeout=3 * TIMEOUT_MAX)
             self.checkers.others += sorted(f"C1: {task.get_name()} does not end" for task in waiting)
-        await asyncio.sleep(TIMEOUT_MAX + 1.0)
+        await asyncio.sleep(TIMEOUT_MAX + 2 * STREAM_IDLE + 1.0)
         for node in self.sim.living:
-            self.checkers.others += tables_left(node)
+            left = list(tables_left(node))
+            if left:  # A ping may be under way, of those that measure.
+                await asyncio.sleep(PING_WAIT)
+                left = [one for one in tables_left(node) if one in left]
+            self.checkers.others += left
 
     # --- for the kinds ---
 
@@ -377,10 +286,16 @@ class Workload:
         timeout: float | None,
         number: int,
         direct: bool = False,
+        action: str | None = None,
     ) -> Any:
-        """Ask, and tell the checkers how it ends. Returns the result, or the error."""
+        """Ask, and tell the checkers how it ends. Returns the result, or the error.
+
+        Args:
+            direct: It is a single call.
+            action: It is a single call of this action, which may run at any node.
+        """
         calls = self.checkers.calls
-        call = calls.begin(number, node.id, timeout, direct)
+        call = calls.begin(number, node, timeout, direct or action is not None, action)
         try:
             result = await asked()
         except asyncio.CancelledError:
@@ -398,143 +313,3 @@ class Workload:
         """An answer must be the one to this question."""
         if not isinstance(result, MoleculerError) and result.get("number") != number:
             self.checkers.others.append(f"call {number} got the answer {result!r}")
-
-
-Kind: TypeAlias = Callable[[Workload, SimNode], Awaitable[None]]
-"""One thing to ask: runs on the given node, raises nothing."""
-
-
-async def call(load: Workload, node: SimNode) -> None:
-    number, timeout, name = load.number(), load.timeout(), load.name()
-    params = {"number": number, "delay": load.delay()}
-    result = await load.expect(
-        node, lambda: node.broker.call(f"{name}.echo", params, timeout=timeout), timeout, number, direct=True
-    )
-    load.right(number, result)
-
-
-async def call_one_node(load: Workload, node: SimNode) -> None:
-    number, timeout, name = load.number(), load.timeout(), load.name()
-    target = load.random.choice(sorted(load.sim.nodes))
-    params = {"number": number, "delay": load.delay()}
-    result = await load.expect(
-        node,
-        lambda: node.broker.call(f"{name}.echo", params, timeout=timeout, node_id=target),
-        timeout,
-        number,
-        direct=True,
-    )
-    load.right(number, result)
-    if not isinstance(result, BaseException) and result["node"] != target:
-        load.checkers.others.append(f"call {number} was meant for {target}, and {result['node']} answered")
-
-
-async def call_nested(load: Workload, node: SimNode) -> None:
-    number, timeout, name = load.number(), load.timeout(), load.name()
-    params = {"number": number, "depth": load.random.randint(0, 3), "delay": load.delay()}
-    result = await load.expect(node, lambda: node.broker.call(f"{name}.nest", params, timeout=timeout), timeout, number)
-    load.right(number, result)
-
-
-async def call_cancelled(load: Workload, node: SimNode) -> None:
-    """The caller goes away before the end."""
-    number, name = load.number(), load.name()
-    params = {"number": number, "delay": load.delay()}
-    try:
-        async with asyncio.timeout(load.random.uniform(0.0, 0.1)):
-            await load.expect(node, lambda: node.broker.call(f"{name}.echo", params, timeout=1.0), 1.0, number)
-    except TimeoutError:
-        pass
-
-
-async def call_failing(load: Workload, node: SimNode) -> None:
-    number, timeout, name = load.number(), load.timeout(), load.name()
-    result = await load.expect(
-        node,
-        lambda: node.broker.call(f"{name}.fail", {"number": number}, timeout=timeout),
-        timeout,
-        number,
-        direct=True,
-    )
-    if not isinstance(result, MoleculerError):
-        load.checkers.others.append(f"call {number} of an action that fails gave {result!r}")
-    elif result.type == "ON_PURPOSE" and result.data.get("number") != number:
-        load.checkers.others.append(f"call {number} got the error {result!r} of {result.data}")
-
-
-async def call_many(load: Workload, node: SimNode) -> None:
-    number, timeout = load.number(), load.timeout()
-    names = [load.name() for _ in range(load.random.randint(1, 4))]
-    calls: Any = [{"action": f"{name}.echo", "params": {"number": number, "delay": load.delay()}} for name in names]
-    settled = load.random.random() < 0.7
-    result = await load.expect(
-        node, lambda: node.broker.mcall(calls, settled=settled, timeout=timeout), timeout, number
-    )
-    if isinstance(result, list) and len(result) != len(names):
-        load.checkers.others.append(f"mcall {number} of {len(names)} gave {len(result)} results")
-
-
-async def emit(load: Workload, node: SimNode) -> None:
-    await _tell(load, node, "emit")
-
-
-async def broadcast(load: Workload, node: SimNode) -> None:
-    await _tell(load, node, "broadcast")
-
-
-async def _tell(load: Workload, node: SimNode, verb: str) -> None:
-    name = load.random.choice(("thing.plain", "thing.some", "thing.some.more"))
-    groups = load.random.choice((None, None, ["listeners"], [load.name()]))
-    try:
-        await getattr(node.broker, verb)(name, {"number": load.number()}, groups)
-    except MoleculerError:
-        pass  # The line is away, and its buffer full.
-
-
-async def ping(load: Workload, node: SimNode) -> None:
-    await node.broker.ping(load.random.choice(sorted(load.sim.nodes)), timeout=0.5)
-
-
-async def ask_gateway(load: Workload, node: SimNode) -> None:
-    """An HTTP request from outside: it is answered, or its connection is cut with the node."""
-    gateway = load.sim.nodes["n0"]
-    if not load.profile.gateway or not gateway.alive:
-        return
-    number, name = load.number(), load.name()
-    try:
-        answer = await load.sim.http("n0", "GET", f"/{name}?number={number}")
-    except ConnectionError:
-        return
-    if answer.status not in (200, 404, 503, 504):
-        load.checkers.others.append(f"HTTP request {number} was answered {answer.status} {answer.body!r}")
-    elif answer.status == 200 and answer.json["number"] != str(number):
-        load.checkers.others.append(f"HTTP request {number} got the answer {answer.json}")
-
-
-async def change_services(load: Workload, node: SimNode) -> None:
-    """A service is withdrawn, or offered."""
-    name = load.name()
-    found = node.broker.get_local_service(name)
-    if found is None:
-        await node.broker.register(load.worker(name))
-    elif found.load is not None:  # type: ignore[attr-defined]  # A worker.
-        await node.broker.destroy_service(found)
-
-
-KINDS: Final[tuple[Kind, ...]] = (
-    call,
-    call,
-    call,
-    call_one_node,
-    call_nested,
-    call_nested,
-    call_cancelled,
-    call_failing,
-    call_many,
-    emit,
-    emit,
-    broadcast,
-    ping,
-    ask_gateway,
-    change_services,
-)

@@ -57,8 +57,8 @@ class Inbox:
 
     @property
     def is_behind(self) -> bool:
-        """Whether its sender waits for the reader."""
-        return self._room is not None
+        """Whether its sender waits for the reader. Where a packet is missing it is the reader that waits."""
+        return self._room is not None and self.incoming.readable
 
     def await_room(self, below: int, tell: Callable[[], None]) -> None:
         """Tell once no more than so many bytes wait to be read. The latest who asks is told."""

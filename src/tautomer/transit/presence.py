@@ -59,6 +59,9 @@ class Watcher(Protocol):
     def drop(self, reason: str, sender: str, detail: str, command: str = "") -> None:
         """Count a packet that is not obeyed, and tell of it now and then."""
 
+    async def is_namesake_there(self) -> bool:
+        """Ask whether another node answers under our id."""
+
     def give_way(self) -> None:
         """A namesake is to have our id alone: this node is to stop."""
 
@@ -146,7 +149,10 @@ class Presence:
         self._still(None)
         self._settled = None
         if self._rival is not None:
-            raise self._rival
+            # It may be the last word of a former run of this node, which is dead by now (promise M5).
+            if self._discovery is not None or await self._watcher.is_namesake_there():
+                raise self._rival
+            self._rival, self._present = None, True
         if self._discovery is None:
             self._scope.spawn(self._beat(), "heartbeat")
         self._scope.spawn(self._watch(), "sweep")

@@ -196,6 +196,8 @@ class Requesting:
             # Once the answer is in, the token may be another request's already.
             if self._tokens.get(token) == request_id:
                 del self._tokens[token]
+                # "Nobody listens" may still come: of no use to this call, but it says that the node is gone.
+                self._losses.asked(node_id, token, self._clock())
         return await self.again(ctx, endpoint, not_run, deadline)
 
     def _new_token(self) -> str:
@@ -293,7 +295,7 @@ class Requesting:
     def _probe(self, node_id: str, now: float) -> None:
         """Ask a node that keeps us waiting for a sign of life: where nobody listens, the message broker says so."""
         token = self._new_token()
-        self._losses.probed(node_id, token, now)
+        self._losses.asked(node_id, token, now)
         ping = Ping(time=self._host.wall_ms(), id=token)
         self._send("PING", ping, node_id, self._presence.membership.version_of(node_id), token)
 

@@ -28,7 +28,7 @@ from tautomer.errors import (
 from tautomer.host import Host
 from tautomer.protocol.duplicates import SeenRequests
 from tautomer.protocol.packets import TIMEOUT_MS_MAX, Packet, Request, Response, call_level, timeout_seconds
-from tautomer.protocol.refusals import leaving
+from tautomer.protocol.refusals import leaving, let_through
 from tautomer.protocol.topics import Topics
 from tautomer.registry.endpoints import Endpoint
 from tautomer.registry.registry import Registry
@@ -263,6 +263,7 @@ class Serving:
                 raise
             except BaseException as error:
                 # SystemExit in a handler, too, is an error of that call and not the end of the node.
+                let_through(error, packet.action, self._node_id)
                 self.answer_error(packet, error, ctx)
                 return
             # A stream that runs counts as in flight until its end; its errors are told by its last packet.

@@ -167,7 +167,7 @@ class Streaming:
             if key in self._ended:
                 return TAKEN
             pending = self._pending.by_id.get(packet.id)
-            if pending is None or pending.node_id != packet.sender or not (packet.stream or seq):
+            if pending is None or not (packet.stream or seq) or not self._pending.is_from(pending, packet.sender):
                 return None
             inbox = self._open(key, pending.action, packet.ver)
             pending.waiter[0].add_done_callback(partial(_unread, inbox))

@@ -22,6 +22,7 @@ from tautomer.host import Host
 from tautomer.middleware import Middleware, compose_verb
 from tautomer.ports import LineTransporter, Transporter
 from tautomer.protocol.codec import Codec, Refused
+from tautomer.protocol.duplicates import SeenRequests
 from tautomer.protocol.packets import VERSIONS, Discover, Event, Info, Packet, Ping, Pong, Request
 from tautomer.protocol.pending import PendingRequests
 from tautomer.protocol.topics import Topics
@@ -32,7 +33,7 @@ from tautomer.transit.balanced import BalancedTopics
 from tautomer.transit.gossiping import Gossiping
 from tautomer.transit.offline import Offline
 from tautomer.transit.pings import Pings
-from tautomer.transit.presence import Presence
+from tautomer.transit.presence import CLAIM, Presence
 from tautomer.transit.requesting import Requesting, Waiter
 from tautomer.transit.serving import Serving
 from tautomer.transit.streaming import Streaming
@@ -61,7 +62,7 @@ class Transit:
         serving: The requests of other nodes that run here.
         streaming: The streams that come and go.
         dropped: Packets dropped, by reason: ``undecodable``, ``version``, ``sender``, ``malformed``, ``orphan`` (an
-            answer that nobody waits for), ``duplicate`` (a request that came before), ``info`` (refused whole),
+            answer that nobody waits for), ``duplicate`` (a request or an event that came before), ``info`` (refused whole),
             ``nodes`` (no place for one more), ``unsent``.
         received: What the transporter calls for each message.
         ping: See `Pings.ping`.
@@ -102,6 +103,7 @@ class Transit:
         self.offline = Offline(host.clock, settings.transit)
         self._warned: dict[tuple[str, str], float] = {}
         self._refusing = False
+        self._seen_events = SeenRequests()
         self.dropped: dict[str, int] = {}
         # What no middleware wraps is the plain method: nothing is asked for each packet.
         self._send = self._send_out = compose_verb(middlewares, "transporter_send", transporter.send)
@@ -123,6 +125,7 @@ class Transit:
         self.serving = self._make_serving(registry)
         self._handlers |= self._make_handlers()
         self.is_ready = asyncio.Event()
+        self._namesake = asyncio.Event()
 
     # --- parts ---
 
@@ -216,11 +219,13 @@ class Transit:
             NodeIdTakenError: Another node has our id.
         """
         self.requesting.begin()
+        # Taken now: a node that goes on alone meanwhile adds balanced topics, which are not to be heard by all.
+        own_topics = tuple(self._commands)
         await self._transporter.connect(self)
         try:
             if not isinstance(self._transporter, LineTransporter):
                 await self._claim_id()
-            await self._transporter.subscribe(tuple(self._commands))
+            await self._transporter.subscribe(own_topics)
             if self.balanced is not None:
                 await self.balanced.renew()
             await self.presence.join()
@@ -240,18 +245,35 @@ class Transit:
             while True:
                 await self._transporter.subscribe((answers,))
                 for version in self._versions:
-                    self._ask_for_id(Discover(version, asker))
+                    self._ask_for_id("DISCOVER", Discover(version, asker))
                 await self.presence.claim()
                 if self._transporter.connected:  # Else silence means nothing.
                     break
         finally:
             del self._commands[answers]
 
-    def _ask_for_id(self, packet: Discover) -> None:
+    async def is_namesake_there(self) -> bool:
+        asker = self.presence.asker
+        answers = self._topics.targeted("PONG", asker)
+        self._commands[answers] = "PONG"
+        self._namesake.clear()
         try:
-            self._publish("DISCOVER", packet, self._topics.targeted("DISCOVER", self._node_id), CLAIM_TOKEN)
+            async with asyncio.timeout(CLAIM):
+                await self._transporter.subscribe((answers,))
+                for version in self._versions:
+                    self._ask_for_id("PING", Ping(self._host.wall_ms(), asker, version, asker))
+                await self._namesake.wait()
+        except TimeoutError:
+            return False
+        finally:
+            del self._commands[answers]
+        return True
+
+    def _ask_for_id(self, command: str, packet: Discover | Ping) -> None:
+        try:
+            self._publish(command, packet, self._topics.targeted(command, self._node_id), CLAIM_TOKEN)
         except MoleculerError as error:
-            self.drop("unsent", "DISCOVER", f"DISCOVER was not sent: {error}")
+            self.drop("unsent", command, f"{command} was not sent: {error}")
 
     @property
     def connected(self) -> bool:
@@ -445,6 +467,8 @@ class Transit:
                 handler(packet)
             elif isinstance(packet, Info):
                 self.presence.on_own_info(packet)
+            elif isinstance(packet, Pong) and packet.id == self.presence.asker:
+                self._namesake.set()
 
         return handle
 
@@ -512,11 +536,20 @@ class Transit:
         self.serving.answer_error(packet, error, None)
 
     def _on_event(self, packet: Event) -> None:
-        if not self._refusing:
-            self._hear(packet, bool(packet.broadcast))
+        if self._refusing:
+            return
+        # Where the message broker chooses, Node.js sends to several groups under one id.
+        its_groups = tuple(packet.groups) if isinstance(packet.groups, list) else None
+        if packet.id and self._seen_events.came_before(
+            hash((packet.sender, packet.id, packet.event, its_groups)), self._clock()
+        ):
+            self.drop("duplicate", packet.sender, f"event '{packet.id}' came before", "EVENT")
+            return
+        self._hear(packet, bool(packet.broadcast))
 
     def _on_ping(self, packet: Ping) -> None:
-        if not self.streaming.on_ping(packet):
+        # Our own question whether we have a namesake is not for us.
+        if packet.sender != self.presence.asker and not self.streaming.on_ping(packet):
             self._pings.on_ping(packet)
 
     def _on_pong(self, packet: Pong) -> None:
