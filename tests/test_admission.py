@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tautomer.admission import PATIENCE, QUIET_LOOKS, SHARE_MAX, Admission
+from tautomer.admission import DEAR_SECONDS, FEW, MANY, PATIENCE, QUIET_LOOKS, SHARE_MAX, Admission
 
 
 def worked(
@@ -64,6 +64,30 @@ def test_requests_are_held_back_for_a_long_turn_only_if_requests_can_be_to_blame
     now = worked(admission, 0.00001, 12, else_=0.3, running=running)
 
     assert share == len(admission.take(now, 0.00001, running))
+
+
+def test_where_requests_were_seen_to_be_costly_few_run_at_once_for_a_minute() -> None:
+    admission: Admission[int] = Admission(0.1)
+    for number in range(10):
+        admission.add(number, 0.0)
+    assert MANY == admission.at_once
+
+    now = worked(admission, 0.01, 20)
+    admission.add(1, now)
+    assert FEW == admission.at_once
+    admission.take(now, 0.0, 0)
+    admission.add(2, now + DEAR_SECONDS + 0.1)
+    assert MANY == admission.at_once
+
+
+def test_cheap_requests_leave_it_at_many() -> None:
+    admission: Admission[int] = Admission(0.1)
+    for number in range(2_000):
+        admission.add(number, 0.0)
+
+    worked(admission, 0.0001, 20)
+
+    assert MANY == admission.at_once
 
 
 def test_a_burst_is_let_in_and_a_queue_that_stands_is_not() -> None:

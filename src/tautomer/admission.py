@@ -32,6 +32,17 @@ PATIENCE: Final = 0.5
 """Seconds for which a queue may be longer than it should: a burst is worked off, a queue that stands is refused."""
 
 
+MANY: Final = 64
+FEW: Final = 16
+"""Requests that run at once before more are started a few in a turn: if they compute, all else waits for all of them."""
+
+DEAR: Final = 0.002
+"""Seconds of the loop that a request costs where `FEW` are enough."""
+
+DEAR_SECONDS: Final = 60.0
+"""For how long that is remembered."""
+
+
 class Admission(Generic[R]):
     """A queue with a door. Takes facts with their time, and never reads a clock.
 
@@ -43,6 +54,7 @@ class Admission(Generic[R]):
         delay: Seconds. 0 lets everybody in.
 
     Attributes:
+        at_once: Requests that may run at once before newcomers are to wait here.
         behind: Whether the loop does not keep up.
         cost: Seconds of the loop that one request costs, as measured of late; 0 while that is not known, and
             then nobody is refused or too late.
@@ -50,6 +62,7 @@ class Admission(Generic[R]):
     """
 
     __slots__ = (
+        "_dear_at",
         "_delay",
         "_done",
         "_quiet",
@@ -58,6 +71,7 @@ class Admission(Generic[R]):
         "_spent",
         "_taken",
         "_taken_at",
+        "at_once",
         "behind",
         "cost",
         "waiting",
@@ -65,6 +79,8 @@ class Admission(Generic[R]):
 
     def __init__(self, delay: float) -> None:
         self._delay = delay
+        self.at_once = MANY
+        self._dear_at = 0.0
         self.behind = False
         self.waiting: deque[R] = deque()
         self._quiet = 0
@@ -101,6 +117,8 @@ class Admission(Generic[R]):
     def add(self, request: R, now: float) -> None:
         if not self.waiting:
             self._since = now
+            if now - self._dear_at > DEAR_SECONDS:
+                self.at_once = MANY
         self.waiting.append(request)
 
     def take(self, now: float, own: float, running: int) -> list[R]:
@@ -137,3 +155,5 @@ class Admission(Generic[R]):
             cost = self._spent / self._done
             self.cost = (self.cost + cost) / 2 if self.cost else cost
             self._spent, self._done = 0.0, 0
+            if cost > DEAR:
+                self.at_once, self._dear_at = FEW, self._taken_at

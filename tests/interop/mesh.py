@@ -8,6 +8,7 @@ from itertools import count
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+import nats
 from tautomer.service import Service
 
 from .peers import Listeners, NodePeer, Peer, PythonPeer, start_python_program, until
@@ -63,6 +64,23 @@ class Mesh:
         peer = await NodePeer.start(self.node, line, id, self.namespace, self.url, services, listeners, broker)
         self.peers[id] = peer
         return peer
+
+    async def kill(self, id: str) -> None:
+        """SIGKILL a Node.js node, and wait until the NATS server has noticed: for a moment it takes messages for the dead."""
+        await self[id].program.kill()
+        client = await nats.connect(self.url)
+        topic = f"MOL-{self.namespace}.PING.{id}"
+        try:
+            async with asyncio.timeout(5):
+                while True:
+                    try:
+                        await client.request(topic, b"{}", timeout=0.05)
+                    except nats.errors.NoRespondersError:
+                        break
+                    except nats.errors.TimeoutError:
+                        continue
+        finally:
+            await client.close()
 
     async def add_python(
         self, id: str = "py", services: Sequence[Service] = (), listeners: Listeners | None = None, **settings: Any

@@ -100,10 +100,10 @@ async def _kill_victims(mesh: Mesh) -> None:
 
 async def test_a_call_to_a_killed_node_fails_at_once_in_python(mesh: Mesh, line: str) -> None:
     """The message broker says that nobody listens there; Node.js has to wait for the heartbeats to miss."""
-    victim = await mesh.add_node(line, "victim")
+    await mesh.add_node(line, "victim")
     python = await mesh.add_python()
     await sees(python, "victim.echo", "victim")
-    await victim.program.kill()
+    await mesh.kill("victim")
     begin = time.monotonic()
 
     answer = await python.call("victim.echo", {}, timeout=10.0)
@@ -116,10 +116,10 @@ async def test_a_call_to_a_killed_node_fails_at_once_in_python(mesh: Mesh, line:
 
 async def test_calls_that_a_killed_node_would_have_had_go_to_another(mesh: Mesh, line: str) -> None:
     shared = {"kind": "calculator", "name": "shared"}
-    victim = await mesh.add_node(line, "victim", services=[shared])
+    await mesh.add_node(line, "victim", services=[shared])
     python, _ = await asyncio.gather(mesh.add_python(), mesh.add_python("living", services=[Calculator("shared")]))
     await sees(python, "shared.double", "victim", "living")
-    await victim.program.kill()
+    await mesh.kill("victim")
 
     answers = await asyncio.gather(*(python.call("shared.double", {"n": 4}, timeout=5.0) for _ in range(20)))
 

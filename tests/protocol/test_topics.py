@@ -36,15 +36,15 @@ def test_remembered_topics_are_the_same_names() -> None:
     topics = Topics("dev", "me")
     requests = topics.cached("REQ")
 
-    assert topics.targeted("REQ", "node-2") == requests("node-2")
-    assert requests("node-2") is requests("node-2")
+    assert topics.targeted("REQ", "node-2") == requests["node-2"]
+    assert requests["node-2"] is requests["node-2"]
 
 
 def test_any_number_of_nodes_may_be_named() -> None:
     """Names of nodes come from others: what is remembered of them has a bound."""
     requests = Topics("", "me").cached("REQ")
 
-    assert [f"MOL.REQ.n-{n}" for n in range(TOPICS_KEPT + 3)] == [requests(f"n-{n}") for n in range(TOPICS_KEPT + 3)]
+    assert [f"MOL.REQ.n-{n}" for n in range(TOPICS_KEPT + 3)] == [requests[f"n-{n}"] for n in range(TOPICS_KEPT + 3)]
 
 
 @pytest.mark.parametrize("name", ["a", "node-1", "host.local-4711", "x" * 255, "zwölf", "a+b#c/d"])

@@ -1,4 +1,4 @@
-"""TransporterSuite: behaviour that every transporter keeps. A subclass says only how to make one."""
+"""TransporterSuite and TopicSuite: behaviour that every transporter keeps. A subclass says only how to make one."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class RecordingLink:
         self.states.append("down")
 
 
-class TransporterSuite:
-    """Inherit it, and say in `make` how a transporter is made; all that one test makes must hear each other.
+class TopicSuite:
+    """What a transporter keeps that does not balance. Inherit it, and say in `make` how a transporter is made; all that one test makes must hear each other.
 
     Attributes:
         tells_undelivered: Whether its broker can tell that nobody listens.
@@ -118,103 +118,6 @@ class TransporterSuite:
         await until(lambda: (self.topic, b"end") in link.messages)
 
         assert [(self.topic, b"once"), (self.topic, b"end")] == link.messages
-
-    async def test_of_a_group_one_member_hears_each_message(self) -> None:
-        members = []
-        for _ in range(3):
-            transporter, link = await self.connect()
-            await transporter.subscribe_balanced(self.topic, "group")
-            members.append(link)
-        _, alone = await self.connect(self.topic)
-        sender, _ = await self.connect()
-
-        for number in range(30):
-            sender.send(self.topic, b"%d" % number)
-        await until(lambda: sum(len(member.messages) for member in members) >= 30 and len(alone.messages) == 30)
-
-        heard = [int(data) for member in members for _, data in member.messages]
-        assert list(range(30)) == sorted(heard)
-        assert all(member.messages == sorted(member.messages, key=lambda m: int(m[1])) for member in members)
-
-    async def test_members_of_a_group_share_a_message_whatever_patterns_they_listen_on(self) -> None:
-        """Two patterns of one service that match the same event must not make two of it."""
-        topics = (f"{self.topic}.user.created", f"{self.topic}.user.*", f"{self.topic}.**")
-        members = []
-        for subscribed in (topics, topics[1:], topics[:1]):
-            transporter, link = await self.connect()
-            for topic in subscribed:
-                await transporter.subscribe_balanced(topic, "group")
-            members.append(link)
-        other, apart = await self.connect()
-        await other.subscribe_balanced(topics[1], "other-group")
-        sender, _ = await self.connect()
-
-        for number in range(30):
-            sender.send(f"{self.topic}.user.created", b"%d" % number)
-        await until(lambda: sum(len(member.messages) for member in members) >= 30 and len(apart.messages) == 30)
-
-        assert list(range(30)) == sorted(int(data) for member in members for _, data in member.messages)
-        assert all({topic for topic, _ in member.messages} <= set(topics) for member in members)
-
-    async def test_a_balanced_pattern_takes_what_fits_and_nothing_else(self) -> None:
-        transporter, link = await self.connect()
-        await transporter.subscribe_balanced(f"{self.topic}.a.*", "one")
-        await transporter.subscribe_balanced(f"{self.topic}.b.**", "two")
-        sender, told = await self.connect(f"{self.topic}.end")
-
-        for sent in ("a", "a.x", "a.x.y", "b", "b.x", "b.x.y", "c.x"):
-            sender.send(f"{self.topic}.{sent}", sent.encode())
-        sender.send(f"{self.topic}.end", b"")
-        await until(lambda: told.messages and len(link.messages) >= 3)
-
-        assert [b"a.x", b"b.x", b"b.x.y"] == sorted(data for _, data in link.messages)
-
-    async def test_a_member_that_has_left_its_group_gets_nothing_more_and_the_others_do(self) -> None:
-        first, left = await self.connect()
-        second, stays = await self.connect()
-        for transporter in (first, second):
-            await transporter.subscribe_balanced(f"{self.topic}.x", "group")
-        await first.subscribe_balanced(f"{self.topic}.y", "group")
-        sender, _ = await self.connect()
-
-        await first.unsubscribe_balanced(f"{self.topic}.x", "group")
-        await first.unsubscribe_balanced(f"{self.topic}.x", "group")
-        await first.unsubscribe_balanced(f"{self.topic}.never", "group")
-        for number in range(20):
-            sender.send(f"{self.topic}.x", b"%d" % number)
-        sender.send(f"{self.topic}.y", b"y")
-        await until(lambda: len(stays.messages) == 20 and left.messages)
-
-        assert [b"y"] == [data for _, data in left.messages]
-
-    async def test_who_has_left_a_group_may_come_back(self) -> None:
-        transporter, link = await self.connect()
-        sender, _ = await self.connect()
-        for _ in range(3):
-            await transporter.subscribe_balanced(self.topic, "group")
-            await transporter.unsubscribe_balanced(self.topic, "group")
-        await transporter.subscribe_balanced(self.topic, "group")
-
-        sender.send(self.topic, b"x")
-        sender.send(self.topic, b"y")
-        await until(lambda: len(link.messages) == 2)
-
-        assert [b"x", b"y"] == [data for _, data in link.messages]
-
-    async def test_what_no_member_of_a_group_listens_to_any_more_is_told_by_its_token(self) -> None:
-        if not self.tells_undelivered:
-            pytest.skip("its broker cannot tell")
-        member, heard = await self.connect()
-        await member.subscribe_balanced(self.topic, "group")
-        sender, link = await self.connect()
-        sender.send(self.topic, b"x", "t-1")
-        await until(lambda: heard.messages)
-        await member.unsubscribe_balanced(self.topic, "group")
-
-        sender.send(self.topic, b"x", "t-2")
-        await until(lambda: link.tokens)
-
-        assert ["t-2"] == link.tokens
 
     # --- what is sent ---
 
@@ -372,3 +275,104 @@ class TransporterSuite:
 
         assert transporter.name
         assert isinstance(transporter.url, str)
+
+
+class TransporterSuite(TopicSuite):
+    """What a transporter keeps that `balances`, which the usual one does."""
+
+    async def test_of_a_group_one_member_hears_each_message(self) -> None:
+        members = []
+        for _ in range(3):
+            transporter, link = await self.connect()
+            await transporter.subscribe_balanced(self.topic, "group")
+            members.append(link)
+        _, alone = await self.connect(self.topic)
+        sender, _ = await self.connect()
+
+        for number in range(30):
+            sender.send(self.topic, b"%d" % number)
+        await until(lambda: sum(len(member.messages) for member in members) >= 30 and len(alone.messages) == 30)
+
+        heard = [int(data) for member in members for _, data in member.messages]
+        assert list(range(30)) == sorted(heard)
+        assert all(member.messages == sorted(member.messages, key=lambda m: int(m[1])) for member in members)
+
+    async def test_members_of_a_group_share_a_message_whatever_patterns_they_listen_on(self) -> None:
+        """Two patterns of one service that match the same event must not make two of it."""
+        topics = (f"{self.topic}.user.created", f"{self.topic}.user.*", f"{self.topic}.**")
+        members = []
+        for subscribed in (topics, topics[1:], topics[:1]):
+            transporter, link = await self.connect()
+            for topic in subscribed:
+                await transporter.subscribe_balanced(topic, "group")
+            members.append(link)
+        other, apart = await self.connect()
+        await other.subscribe_balanced(topics[1], "other-group")
+        sender, _ = await self.connect()
+
+        for number in range(30):
+            sender.send(f"{self.topic}.user.created", b"%d" % number)
+        await until(lambda: sum(len(member.messages) for member in members) >= 30 and len(apart.messages) == 30)
+
+        assert list(range(30)) == sorted(int(data) for member in members for _, data in member.messages)
+        assert all({topic for topic, _ in member.messages} <= set(topics) for member in members)
+
+    async def test_a_balanced_pattern_takes_what_fits_and_nothing_else(self) -> None:
+        transporter, link = await self.connect()
+        await transporter.subscribe_balanced(f"{self.topic}.a.*", "one")
+        await transporter.subscribe_balanced(f"{self.topic}.b.**", "two")
+        sender, told = await self.connect(f"{self.topic}.end")
+
+        for sent in ("a", "a.x", "a.x.y", "b", "b.x", "b.x.y", "c.x"):
+            sender.send(f"{self.topic}.{sent}", sent.encode())
+        sender.send(f"{self.topic}.end", b"")
+        await until(lambda: told.messages and len(link.messages) >= 3)
+
+        assert [b"a.x", b"b.x", b"b.x.y"] == sorted(data for _, data in link.messages)
+
+    async def test_a_member_that_has_left_its_group_gets_nothing_more_and_the_others_do(self) -> None:
+        first, left = await self.connect()
+        second, stays = await self.connect()
+        for transporter in (first, second):
+            await transporter.subscribe_balanced(f"{self.topic}.x", "group")
+        await first.subscribe_balanced(f"{self.topic}.y", "group")
+        sender, _ = await self.connect()
+
+        await first.unsubscribe_balanced(f"{self.topic}.x", "group")
+        await first.unsubscribe_balanced(f"{self.topic}.x", "group")
+        await first.unsubscribe_balanced(f"{self.topic}.never", "group")
+        for number in range(20):
+            sender.send(f"{self.topic}.x", b"%d" % number)
+        sender.send(f"{self.topic}.y", b"y")
+        await until(lambda: len(stays.messages) == 20 and left.messages)
+
+        assert [b"y"] == [data for _, data in left.messages]
+
+    async def test_who_has_left_a_group_may_come_back(self) -> None:
+        transporter, link = await self.connect()
+        sender, _ = await self.connect()
+        for _ in range(3):
+            await transporter.subscribe_balanced(self.topic, "group")
+            await transporter.unsubscribe_balanced(self.topic, "group")
+        await transporter.subscribe_balanced(self.topic, "group")
+
+        sender.send(self.topic, b"x")
+        sender.send(self.topic, b"y")
+        await until(lambda: len(link.messages) == 2)
+
+        assert [b"x", b"y"] == [data for _, data in link.messages]
+
+    async def test_what_no_member_of_a_group_listens_to_any_more_is_told_by_its_token(self) -> None:
+        if not self.tells_undelivered:
+            pytest.skip("its broker cannot tell")
+        member, heard = await self.connect()
+        await member.subscribe_balanced(self.topic, "group")
+        sender, link = await self.connect()
+        sender.send(self.topic, b"x", "t-1")
+        await until(lambda: heard.messages)
+        await member.unsubscribe_balanced(self.topic, "group")
+
+        sender.send(self.topic, b"x", "t-2")
+        await until(lambda: link.tokens)
+
+        assert ["t-2"] == link.tokens

@@ -152,7 +152,9 @@ class Codec:
         if not self.is_json:
             return len(data)
         # To split searches by whole words of the machine, to count goes byte by byte: in 10 kB of text that is felt.
-        few = len(data.split(b"{", DEPTH_MAX + 1)) + len(data.split(b"[", DEPTH_MAX + 1)) - 2
+        few = len(data.split(b"{", DEPTH_MAX + 1)) - 1
+        if data.find(b"[") >= 0:
+            few += len(data.split(b"[", DEPTH_MAX + 1)) - 1
         return few if few <= DEPTH_MAX else data.count(b"{") + data.count(b"[")
 
     def _decode_nested(self, command: str, data: bytes, opened: int) -> Packet:

@@ -45,9 +45,6 @@ Drop = Callable[[str, str, str, str], None]
 SWEEP = 0.05
 """Seconds between two looks at what is overdue."""
 
-AT_ONCE = 64
-"""Requests that run at once before more are started a few in a turn: if they compute, all else waits for all of them."""
-
 TEXTS = ("name", "message", "nodeID", "code", "type")
 
 
@@ -183,7 +180,7 @@ class Serving:
         )
         ctx.tracing = packet.tracing
         # The parts of a stream do not wait for each other.
-        if stream is None and (self._queueing or len(self._running) >= AT_ONCE):
+        if stream is None and (self._queueing or len(self._running) >= self._line.at_once):
             self._queue(packet, ctx)
             return
         self._running[ctx] = task = self._start(self._serve(packet, ctx), packet.action)

@@ -8,14 +8,14 @@ import pytest
 
 from tautomer.errors import TransporterError
 from tautomer.ports import LineTransporter, Transporter
-from tests.transporters.suite import RecordingLink, TransporterSuite, until
+from tests.transporters.suite import RecordingLink, TopicSuite, until
 
 from .nodes import End
 
 _numbers = itertools.count(1)
 
 
-class TestTcp(TransporterSuite):
+class TestTcp(TopicSuite):
     """Topics that name a node, since others have no line: ``MOL.EVENT.<node>``."""
 
     @pytest.fixture(autouse=True)
@@ -56,10 +56,11 @@ class TestTcp(TransporterSuite):
         assert [("MOL.REQ.a", b"for a")] == first.messages
         assert [("MOL.REQ.b", b"for b")] == second.messages
 
-    async def test_of_a_group_one_member_hears_each_message(self) -> None:
-        """It cannot be; whoever tries is told why."""
+    async def test_it_has_no_balanced_topics(self) -> None:
+        """Whoever tries is told why."""
         transporter, _ = await self.connect()
 
+        assert not transporter.balances
         with pytest.raises(TransporterError, match="balanced"):
             await transporter.subscribe_balanced("MOL.REQB.a", "group")
 
