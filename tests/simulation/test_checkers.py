@@ -11,6 +11,7 @@ import pytest
 
 from tautomer.delivery import Delivery
 from tautomer.errors import ServiceNotAvailableError
+from tautomer.protocol.duplicates import SeenRequests
 from tautomer.protocol.losses import Losses
 from tautomer.protocol.membership import Membership
 from tautomer.protocol.pending import PendingRequests
@@ -21,6 +22,7 @@ from tautomer.testing.faults import crash, doubling, lose_line, lossy, reorderin
 from tautomer.testing.sim import run_seed
 from tautomer.testing.workload import Profile
 from tautomer.transit import presence, requesting, serving, transit
+from tautomer.transit.offline import Offline
 from tautomer.transit.streaming import Streaming
 
 Break = Callable[[pytest.MonkeyPatch], None]
@@ -72,11 +74,11 @@ def requests_run_twice(patch: pytest.MonkeyPatch) -> None:
 
 
 def requests_that_the_network_doubles_run_twice(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(serving.SeenRequests, "newer", property(lambda _self: set(), lambda _self, _new: None), raising=False)
+    patch.setattr(SeenRequests, "newer", property(lambda _self: set(), lambda _self, _new: None), raising=False)
 
 
 def events_that_the_network_doubles_are_heard_twice(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(serving.SeenRequests, "came_before", lambda _self, _key, _now: False)
+    patch.setattr(SeenRequests, "came_before", lambda _self, _key, _now: False)
 
 
 def what_ran_is_said_not_to_have_run(patch: pytest.MonkeyPatch) -> None:
@@ -94,6 +96,23 @@ def word_that_comes_late_does_not_count(patch: pytest.MonkeyPatch) -> None:
 
 def packets_are_sent_while_the_line_is_away(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(transit.Transit, "down", lambda _self, _reason: None)
+
+
+def what_waits_for_the_line_is_kept_as_bytes(patch: pytest.MonkeyPatch) -> None:
+    """So it leaves when the line is back, whatever became of its call."""
+    kept: list[Any] = []
+
+    def away(self: Any, *message: Any) -> None:
+        kept.append((self, message))
+
+    def back(self: Any, send: Any) -> None:
+        for node, message in [one for one in kept if one[0].offline is self]:
+            node._send_out(*message)
+        whole(self, send)
+
+    whole = Offline.back
+    patch.setattr(transit.Transit, "_send_away", away)
+    patch.setattr(Offline, "back", back)
 
 
 def streams_that_miss_a_packet_wait_for_ever(patch: pytest.MonkeyPatch) -> None:
@@ -197,6 +216,7 @@ def calls_stay_in_the_table(patch: pytest.MonkeyPatch) -> None:
         (what_ran_is_said_not_to_have_run, "C3", {"faults": (crash,)}),
         (a_call_is_not_tried_elsewhere, "C2", {"faults": (crash,), "tells_undelivered": True}),
         (packets_are_sent_while_the_line_is_away, "n", {"faults": (lose_line,)}),
+        (what_waits_for_the_line_is_kept_as_bytes, "C4", {"faults": (lose_line,)}),
         (streams_that_miss_a_packet_wait_for_ever, "S1", {"faults": (lossy,)}),
         (streams_come_out_of_order, "S1", {}),
         (a_stream_that_is_cut_seems_to_be_whole, "S1", {"faults": (lossy,)}),

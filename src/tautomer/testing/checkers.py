@@ -34,7 +34,15 @@ class _Envelope(msgspec.Struct):
     ver: str = ""
 
 
+class _Asking(msgspec.Struct):
+    """What a checker reads of a request."""
+
+    params: Any = None
+    seq: int | None = None
+
+
 _envelope = msgspec.json.Decoder(_Envelope).decode
+_asking = msgspec.json.Decoder(_Asking).decode
 
 
 def allowed_until(sim: Simulation, node_id: str, at: float, grace: float) -> float:
@@ -73,7 +81,7 @@ class Call:
 class Calls:
     """C1: every call ends once, by its deadline. C3: what "was surely not run" did not run.
 
-    And what did not run where it was sent goes to another node that would have run it.
+    Nothing is asked for a call that has ended (C4). And what did not run where it was sent goes to another node that would have run it.
     """
 
     def __init__(self, sim: Simulation) -> None:
@@ -82,6 +90,7 @@ class Calls:
         self.problems: list[str] = []
         self._not_run: dict[int, tuple[str, MoleculerError]] = {}
         self._inner: list[BaseException] = []
+        sim.network.on_send.append(self._sent)
 
     def begin(self, number: int, node: SimNode, timeout: float | None, direct: bool, action: str | None = None) -> Call:
         """A call begins. `action` is given where any node may run it."""
@@ -126,6 +135,14 @@ class Calls:
                 self.problems.append(
                     f"C1: call {call.number} of {call.node_id} ended {now - call.deadline:.3f} s after its deadline"
                 )
+
+    def _sent(self, sender: str, _receiver: str, topic: str, data: bytes) -> None:
+        if ".REQ" not in topic or (packet := _asking(data)).seq:
+            return
+        number = packet.params.get("number") if isinstance(packet.params, dict) else None
+        call = self.all.get(number) if isinstance(number, int) else None
+        if call is not None and (call.ended is not None or call.abandoned):
+            self.problems.append(f"C4: {sender} asks at {self._sim.now:.3f} for call {number}, which has ended")
 
     def finish(self, runs: Runs) -> None:
         for call in self.all.values():
