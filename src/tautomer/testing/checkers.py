@@ -169,19 +169,19 @@ class Runs:
     """C2: a call runs at most once. C4: no handler goes on past its deadline; a cancelled one has no result.
 
     Attributes:
-        numbers: Of the calls for which a handler ran, and how often it did.
+        numbers: Of the calls for which a handler ran, and how often it did; those of the gateway are texts.
     """
 
     def __init__(self, sim: Simulation) -> None:
         self._sim = sim
         self._ids: dict[str, int] = {}
         self._cancelled: dict[str, None] = {}
-        self.numbers: dict[int, int] = {}
+        self.numbers: dict[int | str, int] = {}
         self.count = 0
         self.problems: list[str] = []
         sim.network.on_send.append(self._sent)
 
-    def begin(self, ctx: Context[Any], number: int) -> None:
+    def begin(self, ctx: Context[Any], number: int | str) -> None:
         self.count += 1
         self.numbers[number] = calls = self.numbers.get(number, 0) + 1
         self._ids[ctx.id] = times = self._ids.get(ctx.id, 0) + 1
