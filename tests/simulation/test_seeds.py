@@ -41,7 +41,8 @@ def test_the_workload_works() -> None:
     """Most calls are answered, and events are heard: checkers that see nothing find nothing."""
     counts = [run_seed(seed).counts for seed in (2, 3, 4)]
 
-    assert all(count["calls"] > 50 and count["runs"] > 50 and count["events"] > 50 for count in counts), counts
+    assert all(min(count["calls"], count["runs"], count["events"]) > 50 for count in counts), counts
+    assert all(count["streams"] > 10 for count in counts), counts
 
 
 def test_a_seed_gives_the_same_run_again() -> None:

@@ -131,6 +131,7 @@ async def write_stream(load: Workload, node: SimNode) -> None:
         node, lambda: node.broker.call(action, params, timeout=timeout, stream=source), timeout, number, direct=True
     )
     load.right(number, result)
+    load.streams += isinstance(result, dict)
     if isinstance(result, dict) and not result["whole"]:
         load.checkers.others.append(f"S1: stream {number} of {node.id} to {result['node']} did not come as it was sent")
 
@@ -172,6 +173,7 @@ async def _read(load: Workload, node: SimNode, action: str, params: dict[str, An
     fault = _fault(params, read, error, leaves_early)
     if fault:
         load.checkers.others.append(f"S1: stream {number} read by {node.id} {fault}")
+    load.streams += error is None
 
 
 async def _items_of(

@@ -60,6 +60,7 @@ def run_seed(
         "calls": len(load.checkers.calls.all),
         "runs": load.checkers.runs.count,
         "events": load.checkers.events.count,
+        "streams": load.streams,
         "things": sim.trace.count,
     }
     return Outcome(seed, sim.trace.hash, tuple(problems + found), counts)

@@ -111,6 +111,9 @@ class Workload:
 
     Args:
         kinds: What is asked; see `KINDS`.
+
+    Attributes:
+        streams: Those that were read to their end, or as far as was wanted.
     """
 
     def __init__(self, sim: Simulation, profile: Profile, *, kinds: Sequence[Kind] = KINDS) -> None:
@@ -119,6 +122,7 @@ class Workload:
         self.random = random.Random(f"{sim.seed}/workload")
         self.checkers = Checkers.watch(sim, profile.heartbeat[1])
         self._kinds = kinds
+        self.streams = 0
         self._numbers = 0
         self._asked: list[asyncio.Task[None]] = []
         self._breaking: list[asyncio.Task[None]] = []
