@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import math
 from collections.abc import Callable, Collection
@@ -12,7 +11,7 @@ import msgspec
 
 from tautomer.errors import SerializationError
 from tautomer.ports import Serializer
-from tautomer.protocol.nesting import is_deeper
+from tautomer.protocol.nesting import Uncollected, is_deeper
 from tautomer.protocol.packets import (
     ID_CHARS_MAX,
     READ_AS,
@@ -35,9 +34,6 @@ DEPTH_MAX: Final = 100
 
 FLAT_BYTES: Final = 260
 """A packet of JSON up to this size has no room for so many pairs of brackets beside its own fields."""
-
-CROWDED: Final = 10_000
-"""Lists and objects in one packet of which the garbage collector is not to count each."""
 
 CONTAINERS_MAX: Final = 100_000
 """More lists and objects in one packet than this stand close together, or it is refused: see `CONTAINER_BYTES`."""
@@ -161,15 +157,8 @@ class Codec:
         """Decode what has room for nesting too deep. `opened` is how many lists and objects it may hold."""
         if self.is_json and opened > CONTAINERS_MAX and opened * CONTAINER_BYTES > len(data):
             raise Refused("undecodable", f"{opened} lists and objects in {len(data)} bytes")
-        # Collecting garbage again and again while nothing but new objects come takes as long as decoding them.
-        paused = opened > CROWDED and gc.isenabled()
-        if paused:
-            gc.disable()
-        try:
+        with Uncollected(opened):
             packet = self.decode(command, data, True)
-        finally:
-            if paused:
-                gc.enable()
         if command == "RES" and _is_too_deep(packet, opened):
             packet = self._decoders["RES"](data)  # The caller is to hear that of the answer; the rest is looked at.
         if _is_too_deep(packet, opened):

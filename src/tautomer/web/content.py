@@ -12,7 +12,7 @@ import zlib
 import msgspec
 
 from tautomer.errors import BadRequestError, PayloadTooLarge, UnsupportedMediaTypeError
-from tautomer.protocol.nesting import is_deeper
+from tautomer.protocol.nesting import Uncollected, is_deeper
 
 __all__ = ["charset_of", "decode_json", "decode_text", "inflate"]
 
@@ -114,17 +114,15 @@ def decode_json(data: bytes, charset: str = "utf-8", depth_max: int = 64) -> obj
         raise UnsupportedMediaTypeError("UNSUPPORTED_TYPE", {"reason": "JSON is UTF-8"})
     if data.startswith(codecs.BOM_UTF8):
         data = data[3:]
+    opened = data.count(b"[") + data.count(b"{")
     try:
-        value: object = _decode_json(data)
+        with Uncollected(opened):
+            value: object = _decode_json(data)
     except RecursionError:
         raise _too_deep(depth_max) from None
     except ValueError as error:
         raise _broken(_reason(error)) from None
-    if (
-        depth_max
-        and (opened := data.count(b"[") + data.count(b"{")) > depth_max
-        and is_deeper(value, depth_max, opened)
-    ):
+    if depth_max and opened > depth_max and is_deeper(value, depth_max, opened):
         raise _too_deep(depth_max)
     return value
 
