@@ -9,7 +9,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any
 
-WAIT = 5.0
+WAIT = 20.0
 
 
 @dataclass(slots=True)
