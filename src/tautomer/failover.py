@@ -83,8 +83,9 @@ class Failover:
         tried.append(endpoint.node_id)
         if not pinned and endpoints is not None:
             other = endpoints.next_except(ctx, tried)
-            # What stands for several nodes, as the message broker chooses, may come as often as there are nodes.
-            if other is not None and tried.count(other.node_id) < len(endpoints):
+            # What stands for several nodes, as the message broker chooses, may come as often as there are nodes, and
+            # once more: whoever refused may have been taken out meanwhile.
+            if other is not None and tried.count(other.node_id) <= len(endpoints):
                 return other
         back = await self._wait_for_return(ctx, endpoint, pinned)
         if back is not None:

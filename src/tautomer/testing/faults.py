@@ -57,6 +57,8 @@ async def stop(sim: Simulation, chance: random.Random, seconds: float) -> None:
 async def split(sim: Simulation, chance: random.Random, seconds: float) -> None:
     """Some nodes and the others do not hear each other."""
     ids = [node.id for node in sim.living]
+    if not ids:
+        return
     part = chance.sample(ids, chance.randint(1, max(1, len(ids) - 1)))
     made = sim.network.split(part)
     sim.note(f"split {made}")

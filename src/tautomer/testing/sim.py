@@ -54,6 +54,9 @@ def run_seed(
         sim.run_until(load.run())
     except SimulationError as error:
         problems.append(str(error))
+    except Exception as error:
+        # Of the workload itself: who runs many seeds is to hear which one it was.
+        problems.append(f"{type(error).__name__}: {error}")
     finally:
         found = [*load.checkers.problems(), *sim.end()]
     counts = {

@@ -16,7 +16,7 @@ import msgspec
 
 from tautomer.service import Service
 from tautomer.testing.clock import Machine, SimLoop, SimulationError
-from tautomer.testing.network import Conditions, SimNetwork, Split
+from tautomer.testing.network import Conditions, SimNetwork, SimTransporter, Split
 from tautomer.testing.nodes import ServiceSource, SimNode, View
 from tautomer.testing.sockets import Answer, SimSocket, request_bytes
 from tautomer.testing.trace import Trace
@@ -334,9 +334,14 @@ class Simulation:
         ]
 
     def orphan_timers(self) -> list[str]:
-        """Timers of nodes that do not run any more."""
+        """Timers of nodes that do not run any more; messages that are still on their way to them are the network's."""
         gone = [node for node in self._all if not node.alive]
-        return [f"{timer!r} of {node.id}" for node in gone for timer in self.loop.timers(node.machine)]
+        return [
+            f"{timer!r} of {node.id}"
+            for node in gone
+            for timer in self.loop.timers(node.machine)
+            if not isinstance(getattr(timer._callback, "__self__", None), SimTransporter)  # type: ignore[attr-defined]
+        ]
 
     def _runs(self, machine: Machine) -> bool:
         return any(node.alive and node.machine is machine for node in self._all)
