@@ -121,6 +121,36 @@ class TaskStarter:
         return asyncio.Task(coro, loop=loop, name=label) if self._plain else loop.create_task(coro, name=label)
 
 
+class Turns:
+    """Those who wait for a change, and look again after each.
+
+    Attributes:
+        waiting: One for each of them.
+    """
+
+    __slots__ = ("waiting",)
+
+    def __init__(self) -> None:
+        self.waiting: list[asyncio.Future[None]] = []
+
+    async def next(self) -> None:
+        """Wait for the next change."""
+        turn = asyncio.get_running_loop().create_future()
+        self.waiting.append(turn)
+        try:
+            await turn
+        finally:
+            if turn in self.waiting:
+                self.waiting.remove(turn)
+
+    def wake(self) -> None:
+        """Something changed."""
+        waiting, self.waiting = self.waiting, []
+        for turn in waiting:
+            if not turn.done():
+                turn.set_result(None)
+
+
 class Sweep:
     """Calls a function at an interval, but only while there is something to look at.
 

@@ -194,7 +194,7 @@ async def test_nobody_waits_for_room_for_ever(end: str) -> None:
         with pytest.raises(asyncio.CancelledError):
             await draining
 
-    assert [] == outbox._turns
+    assert [] == outbox._turns.waiting
 
 
 async def test_each_state_has_its_bound_and_says_which() -> None:

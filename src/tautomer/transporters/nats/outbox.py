@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from itertools import islice
 
+from tautomer._tasks import Turns
 from tautomer.errors import BrokerDisconnectedError, PayloadTooLargeError, TransporterError
 
 __all__ = ["Outbox", "checked_subject"]
@@ -71,7 +72,7 @@ class Outbox:
         self._transport: asyncio.WriteTransport | None = None
         self._call_soon: Callable[[Callable[[], None]], object] = lambda _callback: None
         self._paused = False
-        self._turns: list[asyncio.Future[None]] = []
+        self._turns = Turns()
         # Whether a flush is already sure to come: one is scheduled, or the line will ask for it when it can take more.
         self._due = True
         self._refusal = ""
@@ -180,7 +181,7 @@ class Outbox:
             f"The connection to NATS is away and the buffer is full ({self._count_max} messages or "
             f"{self._bytes_max} bytes); the message was not sent."
         )
-        self._wake()
+        self._turns.wake()
         return lost
 
     def _token(self, message: bytes) -> str | None:
@@ -193,7 +194,7 @@ class Outbox:
         self._due = True
         self._count_max = self._bytes_max = 0
         self._refusal = "The NATS transporter is closed; the message was not sent."
-        self._wake()
+        self._turns.wake()
 
     def pause(self) -> None:
         """The line takes no more for now."""
@@ -218,8 +219,8 @@ class Outbox:
                 transport.write(piece)
         else:
             self._flush_pieces(transport)
-        if self._turns:
-            self._wake()
+        if self._turns.waiting:
+            self._turns.wake()
 
     def _flush_pieces(self, transport: asyncio.WriteTransport) -> None:
         waiting = self._waiting
@@ -241,27 +242,12 @@ class Outbox:
     async def drain(self) -> None:
         """Wait while more than the high-water mark waits. Returns at once when closed."""
         while self._bytes_max and (self._bytes > self._drain_bytes or self._paused):
-            await self._turn()
+            await self._turns.next()
 
     async def emptied(self) -> None:
         """Wait until every message was given to the line, or there is no line."""
         while self._transport is not None and self._waiting:
-            await self._turn()
-
-    async def _turn(self) -> None:
-        turn = asyncio.get_running_loop().create_future()
-        self._turns.append(turn)
-        try:
-            await turn
-        finally:
-            if turn in self._turns:
-                self._turns.remove(turn)
-
-    def _wake(self) -> None:
-        turns, self._turns = self._turns, []
-        for turn in turns:
-            if not turn.done():
-                turn.set_result(None)
+            await self._turns.next()
 
 
 def checked_subject(topic: str) -> bytes:

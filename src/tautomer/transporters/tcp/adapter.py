@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from itertools import count
 
-from tautomer._tasks import TaskScope
+from tautomer._tasks import TaskScope, Turns
 from tautomer.errors import BrokerDisconnectedError, TransporterError
 from tautomer.host import Host
 from tautomer.ports import LineWatcher, Link
@@ -71,7 +71,7 @@ class TcpTransporter:
         self._routes: dict[str, tuple[Line | None, int]] = {}
         self._lines: dict[str, Line] = {}
         self._next_use = count(1).__next__
-        self._turns: list[asyncio.Future[None]] = []
+        self._turns = Turns()
         self._listener = Listener(self._take, self._options)
         self._beacon: Beacon | None = None
         self._scope = TaskScope("tcp lines")
@@ -161,7 +161,7 @@ class TcpTransporter:
 
     async def drain(self) -> None:
         while self._up and any(line.waiting_bytes > self._options.drain_bytes for line in self._lines.values()):
-            await self._turn()
+            await self._turns.next()
 
     async def close(self) -> None:
         if not self._up:
@@ -172,7 +172,7 @@ class TcpTransporter:
         try:
             async with asyncio.timeout(self._options.close_timeout):
                 while any(line.waiting_bytes for line in self._lines.values()):
-                    await self._turn()
+                    await self._turns.next()
                 closing = [line.hang_up() for line in self._lines.values()]
                 for closed in closing:
                     if closed is not None:
@@ -186,7 +186,7 @@ class TcpTransporter:
         await self._listener.close(LAST_WORDS_WAIT if had_lines else 0)
         self._lines.clear()
         self._routes.clear()
-        self._wake()
+        self._turns.wake()
 
     # --- Owner of lines ---
 
@@ -213,8 +213,8 @@ class TcpTransporter:
             self._watcher.line_lost(line.node_id, abrupt)
 
     def on_room(self) -> None:
-        if self._turns:
-            self._wake()
+        if self._turns.waiting:
+            self._turns.wake()
 
     # --- inside ---
 
@@ -248,18 +248,3 @@ class TcpTransporter:
         if line is None:
             line = self._lines[node_id] = Line(node_id, self, self._options, asyncio.get_running_loop(), self._next_use)
         return line
-
-    async def _turn(self) -> None:
-        turn = asyncio.get_running_loop().create_future()
-        self._turns.append(turn)
-        try:
-            await turn
-        finally:
-            if turn in self._turns:
-                self._turns.remove(turn)
-
-    def _wake(self) -> None:
-        turns, self._turns = self._turns, []
-        for turn in turns:
-            if not turn.done():
-                turn.set_result(None)
