@@ -65,15 +65,6 @@ class PendingMachine(RuleBasedStateMachine):
         assert (expected and expected[0]) == (dropped and dropped.waiter)
         self.end([dropped] if dropped else [])
 
-    @rule(node=NODES)
-    def lose_node(self, node: str) -> None:
-        expected = [number for number, at, _ in self.waiting.values() if at == node]
-
-        taken = self.real.take_node(node)
-
-        assert expected == [pending.waiter for pending in taken]
-        self.end(taken)
-
     @rule(now=st.integers(0, 20).map(float))
     def sweep(self, now: float) -> None:
         expected = [number for number, _, deadline in self.waiting.values() if deadline is not None and deadline <= now]
@@ -102,7 +93,7 @@ class PendingMachine(RuleBasedStateMachine):
     def both_wait_for_the_same(self) -> None:
         assert len(self.waiting) == len(self.real)
         assert [(key, one[0]) for key, one in self.waiting.items()] == [
-            (key, pending.waiter) for key, pending in self.real.waiting()
+            (key, pending.waiter) for key, pending in self.real.by_id.items()
         ]
         assert self.orphans == self.real.orphans
 

@@ -65,11 +65,6 @@ class PendingRequests(Generic[F]):
         """Forget one, answered or not."""
         return self.by_id.pop(request_id, None)
 
-    def take_node(self, node_id: str) -> list[Pending[F]]:
-        """All that wait for this node, oldest first, now out of the table."""
-        ids = [request_id for request_id, pending in self.by_id.items() if pending.node_id == node_id]
-        return [self.by_id.pop(request_id) for request_id in ids]
-
     def take_overdue(self, now: float) -> list[Pending[F]]:
         """All whose deadline has passed, oldest first, now out of the table."""
         ids = [
@@ -84,7 +79,3 @@ class PendingRequests(Generic[F]):
         taken = list(self.by_id.values())
         self.by_id.clear()
         return taken
-
-    def waiting(self) -> list[tuple[str, Pending[F]]]:
-        """What waits now, for whoever must look at the waiters."""
-        return list(self.by_id.items())
