@@ -17,6 +17,7 @@ KEPT = (
     "newer",
     "older",
     "_oldest",
+    "_asked",
     "_lines",
     "_sizes",
     "_senders",

@@ -56,12 +56,13 @@ def test_an_unheard_probe_names_its_node_once() -> None:
     assert None is losses.unheard("8")
 
 
-def test_only_so_many_questions_are_remembered() -> None:
+def test_only_the_latest_questions_are_remembered() -> None:
+    """Where many calls end unanswered, a probe is not to be the one that is forgotten."""
     _, losses = made(one="a")
     for number in range(ASKED_MAX + 1):
         losses.asked("a", str(number), 100.0)
 
-    assert ("a", None) == (losses.unheard(str(ASKED_MAX - 1)), losses.unheard(str(ASKED_MAX)))
+    assert (None, "a") == (losses.unheard("0"), losses.unheard(str(ASKED_MAX)))
 
 
 def test_probes_are_forgotten_with_the_line_and_after_a_while() -> None:

@@ -56,8 +56,12 @@ class Losses(Generic[F]):
 
     def asked(self, node_id: str, token: str, now: float) -> None:
         """A probe with this token has left, or a request of which the call has ended without an answer."""
-        if node_id and len(self._asked) < ASKED_MAX:
-            self._asked[token] = node_id, now
+        if not node_id:
+            return
+        asked = self._asked
+        if len(asked) >= ASKED_MAX:
+            del asked[next(iter(asked))]  # The oldest: word of the others comes within milliseconds, if ever.
+        asked[token] = node_id, now
 
     def unheard(self, token: str) -> str | None:
         """Nobody listened to what was sent with this token: the node that is gone, or None if it is not known."""
