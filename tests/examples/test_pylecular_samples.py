@@ -41,7 +41,8 @@ def run_sample(folder: Path, sample: str, *, more: str = "") -> Iterator[Program
     runner = folder / "at_the_prompt.py"
     runner.write_text(dedent(TOP_LEVEL_AWAIT))
     command = [file] if "asyncio.run(" in sample else [runner, file]
-    with Program(sys.executable, "-W", "error", *command) as program:
+    # What it prints is compared: asyncio's debug mode would add a line for each step that a slow machine takes its time over.
+    with Program(sys.executable, "-W", "error", *command, env={"PYTHONASYNCIODEBUG": ""}) as program:
         yield program
 
 
