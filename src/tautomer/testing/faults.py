@@ -8,6 +8,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
+from tautomer.testing.network import Split
 from tautomer.testing.simulation import Simulation
 
 __all__ = ["FAULTS", "Fault"]
@@ -61,10 +62,7 @@ async def split(sim: Simulation, chance: random.Random, seconds: float) -> None:
         return
     part = chance.sample(ids, chance.randint(1, max(1, len(ids) - 1)))
     made = sim.network.split(part)
-    sim.note(f"split {made}")
-    await asyncio.sleep(seconds)
-    if made in sim.network.splits:
-        sim.network.splits.remove(made)
+    await _keep_apart(sim, made, seconds)
 
 
 async def split_one_way(sim: Simulation, chance: random.Random, seconds: float) -> None:
@@ -73,6 +71,11 @@ async def split_one_way(sim: Simulation, chance: random.Random, seconds: float) 
     if pair is None:
         return
     made = sim.network.split(pair[0], pair[1] if chance.random() < 0.5 else None, one_way=True)
+    await _keep_apart(sim, made, seconds)
+
+
+async def _keep_apart(sim: Simulation, made: Split, seconds: float) -> None:
+    """Mend a split after a while, unless all was healed meanwhile."""
     sim.note(f"split {made}")
     await asyncio.sleep(seconds)
     if made in sim.network.splits:

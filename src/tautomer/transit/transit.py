@@ -560,8 +560,7 @@ class Transit:
 
     def _is_known(self, node_id: str) -> bool:
         """Whether a node may answer for all."""
-        peer = self._peers.get(node_id)
-        return node_id == self._node_id or (peer is not None and peer.online)
+        return node_id == self._node_id or self.presence.membership.is_online(node_id)
 
     def _send_away(self, topic: str, data: bytes, token: str | None = None) -> None:
         """In place of the transporter while the line is away: requests are to wait themselves, all else is kept."""
