@@ -81,7 +81,7 @@ _TAUTOMER = ("python/tautomer_program.py", "import tautomer; tautomer.Broker")
 _NODE = ("node/program.js", "require('moleculer')")
 _MOLECULERPY = ("python/moleculerpy_program.py", "from moleculerpy import Broker")
 _PYLECULAR = ("python/pylecular_program.py", "from pylecular.broker import Broker")
-_NO_GATEWAY = (Stage.GATEWAY, Stage.EDGE, Stage.MEMORY)
+_NO_GATEWAY_NO_CACHE = (Stage.CACHED, Stage.GATEWAY, Stage.GUARDED, Stage.ALIASES, Stage.EDGE, Stage.MEMORY)
 
 CONTENDERS = {
     contender.name: contender
@@ -92,8 +92,10 @@ CONTENDERS = {
         Contender("node24", Kind.NODE, Needs.NODE24, *_NODE),
         Contender("moleculerpy", Kind.PYTHON, Needs.PYTHON_PEERS, *_MOLECULERPY),
         Contender("moleculerpy-uvloop", Kind.PYTHON, Needs.PYTHON_PEERS, *_MOLECULERPY, loop="uvloop"),
-        Contender("pylecular", Kind.PYTHON, Needs.PYTHON_PEERS, *_PYLECULAR, "asyncio", _NO_GATEWAY, True),
-        Contender("pylecular-uvloop", Kind.PYTHON, Needs.PYTHON_PEERS, *_PYLECULAR, "uvloop", _NO_GATEWAY, True),
+        Contender("pylecular", Kind.PYTHON, Needs.PYTHON_PEERS, *_PYLECULAR, "asyncio", _NO_GATEWAY_NO_CACHE, True),
+        Contender(
+            "pylecular-uvloop", Kind.PYTHON, Needs.PYTHON_PEERS, *_PYLECULAR, "uvloop", _NO_GATEWAY_NO_CACHE, True
+        ),
     )
 }
 

@@ -5,7 +5,8 @@
     .venv/bin/python -m bench.instructions --cpu --source ../other/src   # CPU time instead, taking turns with other code
 
 Everything runs in one process without a socket: requests are fed into the server's connections, 50 at a turn of the
-loop as wrk would have it, and remote calls go over ``memory://``. System calls are therefore not in it. Counts repeat
+loop as wrk would have it, and remote calls go over ``memory://``. ``caller-…`` and ``callee-…`` are one end of a call over
+NATS each, beside a server that knows every answer beforehand. System calls are therefore not in it. Counts repeat
 to a few per mille; they are not time, but what lowers one lowers the other.
 """
 
@@ -13,12 +14,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from statistics import median
@@ -47,10 +50,15 @@ REQUESTS = {
     b"User-Agent: ApacheBench/2.3\r\nAccept: */*\r\n\r\n",
     "http-remote": b"GET /api/far HTTP/1.1\r\n" + _HEADERS + b"\r\n",
 }
-SCENARIOS = (*REQUESTS, "local", "nested", "emit", "remote")
+# One end of a remote call over NATS, with the whole client below it; the payload is that of `measured.py`.
+ENDS = ("caller-tiny", "callee-tiny", "caller-10kb", "callee-10kb")
+SCENARIOS = (*REQUESTS, "local", "nested", "emit", "remote", *ENDS)
 
 Run = Callable[[int], Awaitable[None]]
 """Does the operation so often."""
+
+Ready = Callable[[int], None]
+"""Makes what so many operations need beforehand."""
 
 
 class Wire:
@@ -99,7 +107,134 @@ async def _feed(connect: Callable[[], Any], request: bytes) -> Run:
     return run
 
 
-async def _prepare(scenario: str) -> Run:
+class NatsServer(Wire):
+    """The server behind one client: signs it in, then answers its requests with what was made ready.
+
+    Attributes:
+        ready: Messages for the client, in the order in which they are said.
+        at_once: Answers in one reading; 0 for none by itself, None until the client is signed in.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        super().__init__()
+        self.hear = connection.data_received
+        self.ready: deque[bytes] = deque()
+        self.at_once: int | None = None
+        self._sids: dict[bytes, bytes] = {}
+
+    def is_closing(self) -> bool:
+        return False
+
+    def say(self, count: int) -> None:
+        self.hear(b"".join([self.ready.popleft() for _ in range(count)]))
+
+    def write(self, data: bytes) -> None:
+        if self.at_once is None:
+            for line in data.split(b"\r\n"):
+                self._sign_in(line.split(b" "))
+            return
+        count = data.count(b"PUB MOL.RE")
+        self.answers += count
+        while count and self.at_once:
+            asyncio.get_running_loop().call_soon(self.say, min(count, self.at_once))
+            count -= min(count, self.at_once)
+
+    def _sign_in(self, words: list[bytes]) -> None:
+        said = b""
+        if words[0] == b"SUB":
+            self._sids[words[1]] = words[-1]
+        elif words[0] == b"PING":
+            said = b"PONG\r\n"
+        elif words[0] == b"PUB" and len(words) == 4:  # Who has our id? Nobody.
+            said = b"HMSG %b 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\n" % words[2]
+        if said:
+            asyncio.get_running_loop().call_soon(self.hear, said)
+
+    def message(self, topic: bytes, payload: bytes, reply: bytes = b"") -> bytes:
+        return b"MSG %b %b %b%d\r\n%b\r\n" % (topic, self._sids[topic], reply, len(payload), payload)
+
+
+async def _one_end(scenario: str) -> tuple[Run, Ready]:
+    from tautomer import Broker, Service, Settings, action
+    from tautomer._tasks import Sweep
+    from tautomer.host import Host, id_source
+    from tautomer.protocol.codec import Codec
+    from tautomer.protocol.packets import Info, Request, Response, ServiceInfo
+    from tautomer.serializers import JSONSerializer
+    from tautomer.transporters.nats.connection import Connection
+
+    class Bench(Service):
+        name = "bench"
+
+        @action
+        async def echo(self, ctx: Any) -> Any:
+            return ctx.params
+
+    servers = []
+
+    async def open_without_socket(self: Any, _fields: object) -> None:
+        servers.append(NatsServer(self))
+        self.connection_made(servers[-1])
+
+    Connection.open = open_without_socket  # type: ignore[method-assign]
+    end, _, size = scenario.partition("-")
+    params, at_once = ({"n": 1}, CONNECTIONS) if size == "tiny" else ({"text": "x" * 10_000}, 20)
+    encode = Codec(JSONSerializer()).encode
+    # Valgrind is slow: by the time on the wall the node would be behind and let requests stand in line, and it would
+    # look at its deadlines thirty times as often.
+    Sweep.wake = lambda self: setattr(self, "running", True)  # type: ignore[method-assign]
+    host = Host(new_id=id_source(1), clock=itertools.count(1.0, 1e-6).__next__)
+    broker = Broker(end, settings=Settings(transporter="nats://nowhere", log_level="WARNING"), host=host)
+    if end == "callee":
+        broker.create_service(Bench)
+    await broker.start()
+    server = servers[0]
+    ids = id_source(1)
+    begun = host.new_id()
+    while ids() != begun:
+        pass
+
+    def ready(count: int) -> None:
+        """Make the messages of so many operations."""
+        for number in range(count):
+            if end == "callee":
+                id = ids()
+                request = Request(id, "bench.echo", params, {}, {}, 30000.0, request_id=id, ver="5", sender="caller")
+                reply = b"_INBOX.0123456789abcdef0123456789ab.%d " % (number % CONNECTIONS)
+                server.ready.append(server.message(b"MOL.REQ.callee", encode(request), reply))
+            else:
+                response = Response(ids(), {}, {}, data=params, ver="5", sender="callee")
+                server.ready.append(server.message(b"MOL.RES.caller", encode(response)))
+
+    async def busy(count: int) -> None:
+        for _ in range(count):
+            await broker.call("bench.echo", params)
+
+    async def call(count: int) -> None:
+        await asyncio.gather(*(busy(count // CONNECTIONS) for _ in range(CONNECTIONS)))
+
+    async def serve(count: int) -> None:
+        due = server.answers
+        for _ in range(count // at_once):
+            due += at_once
+            server.say(at_once)
+            while server.answers < due:
+                await asyncio.sleep(0)
+
+    if end == "callee":
+        server.at_once = 0
+        return serve, ready
+    echo = {"bench.echo": {"name": "bench.echo", "rawName": "echo"}}
+    info = Info([ServiceInfo("bench", full_name="bench", actions=echo)], instance_id="1", ver="5", sender="callee")
+    server.hear(server.message(b"MOL.INFO", encode(info)))
+    await asyncio.sleep(0)
+    server.at_once = at_once
+    return call, ready
+
+
+async def _prepare(scenario: str) -> tuple[Run, Ready]:
+    if scenario in ENDS:
+        return await _one_end(scenario)
     from tautomer import ApiGatewayService, Broker, Service, Settings, action, event
 
     class Bench(Service):
@@ -164,7 +299,7 @@ async def _prepare(scenario: str) -> Run:
         broker.create_service(gateway)
         await broker.start()
         # The one private name: a client would bring system calls along.
-        return await _feed(gateway._server._connect, REQUESTS[scenario])  # type: ignore[union-attr]
+        return await _feed(gateway._server._connect, REQUESTS[scenario]), _nothing  # type: ignore[union-attr]
     await broker.start()
     calls: dict[str, Callable[[], Awaitable[object]]] = {
         "local": lambda: broker.call("bench.empty"),
@@ -182,12 +317,17 @@ async def _prepare(scenario: str) -> Run:
         for _ in range(count):
             await call()
 
-    return run
+    return run, _nothing
+
+
+def _nothing(_count: int) -> None:
+    """Nothing is to be made ready."""
 
 
 async def _work(scenario: str, counted: int) -> None:
     """Under valgrind: do it, and be gone before anything is torn down."""
-    run = await _prepare(scenario)
+    run, ready = await _prepare(scenario)
+    ready(WARM_UP + COUNTED)  # As many for each run: what it costs is in none of the differences.
     await run(WARM_UP + counted)
     sys.stderr.flush()
     os._exit(0)
@@ -195,9 +335,11 @@ async def _work(scenario: str, counted: int) -> None:
 
 async def _serve(scenario: str) -> None:
     """Answer each line with the CPU seconds of a batch."""
-    run = await _prepare(scenario)
+    run, ready = await _prepare(scenario)
+    ready(WARM_UP)
     await run(WARM_UP)
     for _ in sys.stdin:
+        ready(TIMED)
         began = process_time()
         await run(TIMED)
         print(process_time() - began, flush=True)

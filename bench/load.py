@@ -8,10 +8,17 @@ import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from bench.processes import ContenderFailed
+from bench.scenarios import Load
 
 CONNECTIONS = 50
+
+# Of a request of a browser, from a page of another origin, with a token.
+SIGNED = {"Origin": "http://app.test", "Authorization": "Bearer letmein"}
+
+_SCRIPTS = Path(__file__).parent / "loads"
 
 # Both end at SIGINT with their report, which is how a window can be shorter than their whole seconds. The times
 # here are only what ends them if we die first; ab keeps a record for each of its -n requests, so -n stays modest.
@@ -28,19 +35,27 @@ class Loaded:
     Attributes:
         requests: Answered ones.
         rate: Of them, a second.
+        p99: Seconds within which 99 of 100 answers came; wrk's only.
     """
 
     requests: int
     rate: float
+    p99: float | None = None
 
 
-def apply(tool: str, url: str, seconds: float, status: int, tools: Mapping[str, str]) -> Loaded:
+def apply(work: Load, url: str, seconds: float, tools: Mapping[str, str]) -> Loaded:
     """Ask `url` for `seconds` over 50 connections.
 
     Raises:
-        ContenderFailed: A connection broke, or answers had another kind of status than `status`.
+        ContenderFailed: A connection broke, or answers had another kind of status than they must.
     """
-    command = [tools[tool], *_COMMANDS[tool][1:], url]
+    headers = [part for name, value in SIGNED.items() for part in ("-H", f"{name}: {value}")]
+    command = [tools[work.tool], *_COMMANDS[work.tool][1:], *(headers if work.signed else [])]
+    if work.pace is not None:
+        command += ["--latency", "-s", str(_SCRIPTS / "paced.lua")]
+    command.append(url)
+    if work.pace is not None:
+        command += ["--", str(work.pace * 1000)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         time.sleep(seconds)
@@ -49,7 +64,7 @@ def apply(tool: str, url: str, seconds: float, status: int, tools: Mapping[str, 
     finally:
         process.kill()
         process.wait()
-    return _read_wrk(text, status) if tool == "wrk" else _read_ab(text, status)
+    return _read_wrk(text, work.status) if work.tool == "wrk" else _read_ab(text, work.status)
 
 
 def _number(pattern: str, text: str) -> float:
@@ -62,7 +77,12 @@ def _read_wrk(text: str, status: int) -> Loaded:
     _refuse_wrong(text, requests, int(_number(r"Non-2xx or 3xx responses: (\d+)", text)), status)
     if broken := re.search(r"Socket errors: .*", text):
         raise ContenderFailed(f"wrk: {broken.group(0)}")
-    return Loaded(requests, _number(r"Requests/sec:\s+([\d.]+)", text))
+    return Loaded(requests, _number(r"Requests/sec:\s+([\d.]+)", text), _p99(text))
+
+
+def _p99(text: str) -> float | None:
+    found = re.search(r"\n\s+99%\s+([\d.]+)(us|ms|s)", text)
+    return None if found is None else float(found.group(1)) * {"us": 1e-6, "ms": 1e-3, "s": 1.0}[found.group(2)]
 
 
 def _read_ab(text: str, status: int) -> Loaded:

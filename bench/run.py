@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for contender in bench.contenders:
         absent = [s.key for s in chosen if s.stage in contender.contender.absent]
         if absent:
-            skipped[f"{contender.name} in {', '.join(absent)}"] = "it has no gateway"
+            skipped[f"{contender.name} in {', '.join(absent)}"] = "it has none of that"
 
     rows = report.rows_of(chosen, bench.results)
     seconds = time.monotonic() - began

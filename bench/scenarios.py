@@ -10,8 +10,11 @@ class Stage(Enum):
     """Scenarios of one stage share their running processes."""
 
     CALLS = "calls"
+    CACHED = "cached calls"
     REMOTE = "remote"
     GATEWAY = "gateway"
+    GUARDED = "guarded gateway"
+    ALIASES = "gateway with 1,000 aliases"
     EDGE = "gateway and service"
     MEMORY = "memory"
     IMPORT = "import"
@@ -27,13 +30,16 @@ class Stage(Enum):
 
     @property
     def has_gateway(self) -> bool:
-        return self in (Stage.GATEWAY, Stage.EDGE, Stage.MEMORY)
+        return self not in (Stage.CALLS, Stage.CACHED, Stage.REMOTE, Stage.IMPORT)
 
 
 _ROLES = {
     Stage.CALLS: ("local",),
+    Stage.CACHED: ("local",),
     Stage.REMOTE: ("callee", "caller"),
     Stage.GATEWAY: ("gateway",),
+    Stage.GUARDED: ("guarded",),
+    Stage.ALIASES: ("aliases",),
     Stage.EDGE: ("callee", "edge"),
     Stage.MEMORY: ("gateway",),
     Stage.IMPORT: (),
@@ -45,7 +51,7 @@ class Ask:
     """The contender does it itself, for as long as it is told, and says how often.
 
     Attributes:
-        operation: ``local``, ``nested``, ``emit`` or ``remote``.
+        operation: ``local``, ``nested``, ``cached``, ``emit`` or ``remote``.
         payload: ``tiny`` or ``10kB``; echoed by a remote call, so it crosses the wire twice.
         in_flight: Calls at the same time, or None for one after the other with few looks at the clock.
     """
@@ -63,11 +69,16 @@ class Load:
         tool: ``wrk`` (HTTP/1.1) or ``ab`` (HTTP/1.0 with keep-alive).
         path: Path and query.
         status: What every answer must have.
+        pace: Seconds that each connection pauses between two requests, so that it is not the work but the wait that is
+            measured: the time in which 99 of 100 answers come. None: as fast as it goes.
+        signed: Whether requests come as a browser of another origin sends them, with a token.
     """
 
     tool: str
     path: str
     status: int = 200
+    pace: float | None = None
+    signed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +103,7 @@ class Scenario:
 SCENARIOS = (
     Scenario("local", "local call, empty handler", Stage.CALLS, Ask("local"), goal=0.75),
     Scenario("nested", "nested call (ctx.call in an action)", Stage.CALLS, Ask("nested"), goal=0.85),
+    Scenario("cached", "local call answered from memory", Stage.CACHED, Ask("cached"), goal=0.7),
     Scenario("emit", "emit, one local listener", Stage.CALLS, Ask("emit"), goal=2.0),
     Scenario("remote-tiny-1", "remote call, tiny, 1 in flight", Stage.REMOTE, Ask("remote", "tiny", 1), goal=1.2),
     Scenario("remote-tiny-64", "remote call, tiny, 64 in flight", Stage.REMOTE, Ask("remote", "tiny", 64), goal=1.2),
@@ -106,6 +118,23 @@ SCENARIOS = (
         Stage.GATEWAY,
         Load("wrk", "/api/open/no/where", 404),
         goal=5.0,
+    ),
+    Scenario(
+        "http-guarded",
+        "GET, with CORS, rate limit, authentication and authorization",
+        Stage.GUARDED,
+        Load("wrk", "/api/hello", signed=True),
+        goal=2.0,
+    ),
+    Scenario("http-aliases", "GET /r777/:id of 1,000 aliases", Stage.ALIASES, Load("wrk", "/api/r777/5?x=1")),
+    # Some 10,000 requests a second: about half of what the better Node can do on one core of the machines seen so far.
+    Scenario(
+        "http-p99",
+        "GET at half load, 99 of 100 within",
+        Stage.GATEWAY,
+        Load("wrk", "/api/hello", pace=0.004),
+        "ms",
+        1.0,
     ),
     Scenario("ab-get", "ab -k (HTTP/1.0) GET, local action", Stage.GATEWAY, Load("ab", "/api/hello"), goal=5.0),
     Scenario("http-remote", "GET, action on another node", Stage.EDGE, Load("wrk", "/api/hello"), goal=2.7),

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sysconfig
 import tempfile
@@ -161,3 +162,72 @@ class NatsServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class RedisServer:
+    """One redis-server that keeps nothing. Keeps its port over `stop` and `start`.
+
+    Attributes:
+        url: Where it listens, once started.
+    """
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> RedisServer:
+        """Start, and return when it listens. On the same port as before, if it ran before."""
+        assert self.process is None, "it runs already"
+        program = need_program("redis-server", "apt-get install redis-server")
+        self.port = self.port or free_port()
+        command = [program, "--bind", "127.0.0.1", "--port", str(self.port), "--save", "", "--appendonly", "no"]
+        self.process = subprocess.Popen([*command, "--dir", tempfile.gettempdir()], stdout=subprocess.DEVNULL)
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"redis-server ended with {self.process.returncode}")
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), 1) as line:
+                    line.sendall(b"PING\r\n")
+                    if line.recv(16) == b"+PONG\r\n":
+                        return self
+            except OSError:
+                time.sleep(0.005)
+        self.stop()
+        raise RuntimeError(f"redis-server did not listen within {START_SECONDS:g} s")
+
+    def freeze(self) -> None:
+        """It keeps its connections and does nothing any more. Returns when it stands still."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
+
+    def thaw(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        """End it. Twice is harmless."""
+        process, self.process = self.process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
+    def __enter__(self) -> RedisServer:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def free_port() -> int:
+    """A port that is free now, for programs that cannot be told to take any."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])

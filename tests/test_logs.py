@@ -78,6 +78,17 @@ class TestPlain:
         assert "Traceback (most recent call last)" in line
         assert r"ValueError: bad\x1b[2J" in line
 
+    def test_a_stack_cannot_pretend_to_be_a_line_of_its_own(self) -> None:
+        forged = "2026-01-01 00:00:00.000 ERROR tautomer.auth: all is well"
+        first, *others = plain("action failed", exc_info=caught(ValueError(f"bad\n{forged}"))).split("\n")
+
+        assert first.endswith("action failed")
+        assert f"  {forged}" in others
+        assert all(line.startswith("  ") for line in others)
+
+    def test_what_turns_the_direction_of_reading_is_escaped(self) -> None:
+        assert plain("x", a="\u202eb\u2066\u200f").endswith(r"a=\u202eb\u2066\u200f")
+
     def test_a_value_that_cannot_be_shown_does_not_lose_the_line(self) -> None:
         assert plain("x", a=Unspeakable()).endswith("a=<Unspeakable whose repr failed>")
 

@@ -315,5 +315,5 @@ def test_the_steps_of_life_do_nothing_of_themselves() -> None:
     service = attached(Service("math"))
 
     assert [[None]] * 4 == [
-        [hook() for hook in service.hooks(k)] for k in ("created", "started", "stopping", "stopped")
+        [hook() for hook in service.life_cycle(k)] for k in ("created", "started", "stopping", "stopped")
     ]

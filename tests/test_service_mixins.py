@@ -25,7 +25,7 @@ class Noted(Service):
 
 def steps(service: Any, kind: str) -> list[str]:
     service.__dict__["notes"] = []
-    for hook in service.hooks(kind):
+    for hook in service.life_cycle(kind):
         hook()
     return cast(list[str], service.__dict__["notes"])
 

@@ -13,6 +13,10 @@ from pathlib import Path
 
 Row = dict[str, object]
 
+# A whole number that SQLite and JavaScript hold, and how one comes in a URL: as text, so the rule converts it.
+WHOLE = {"type": "number", "integer": True, "min": 0, "max": 2**53 - 1}
+ID = {**WHOLE, "convert": True}
+
 
 class Store:
     """A database in the folder `$SHOP_DATA`, or in memory if that is not set."""

@@ -94,6 +94,12 @@ SHOP = [
         eventually=True,
     ),
     Stop(why="only what has a path can be reached", request="GET /api/mailer/sent", status=404),
+    Stop(
+        why="the API is documented, by what the services say of themselves; to be read at /api/docs",
+        request="GET /api/openapi.json",
+        status=200,
+        holds=lambda api: api["paths"]["/api/users"]["post"]["requestBody"]["required"],
+    ),
 ]
 
 REVIEWS = [

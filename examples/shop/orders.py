@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from _store import Row, Store
+from _store import ID, WHOLE, Row, Store
 
 from tautomer import Context, Service, action
 from tautomer.errors import MoleculerClientError
@@ -32,7 +32,7 @@ class Orders(Service):
     async def list(self, ctx: Context) -> object:
         return await self.store.rows("SELECT * FROM orders ORDER BY id")
 
-    @action(rest="GET /:id", params={"id": "number|integer|convert"})
+    @action(rest="GET /:id", params={"id": ID})
     async def get(self, ctx: Context) -> Row:
         order = await self.store.row("SELECT * FROM orders WHERE id = ?", ctx.params["id"])
         if order is None:
@@ -42,9 +42,9 @@ class Orders(Service):
     @action(
         rest="POST /",
         params={
-            "user": "number|integer",
-            "product": "number|integer",
-            "quantity": {"type": "number", "integer": True, "positive": True, "default": 1},
+            "user": WHOLE,
+            "product": WHOLE,
+            "quantity": {**WHOLE, "min": 1, "default": 1},
         },
     )
     async def create(self, ctx: Context) -> Row:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from _store import Row, Store
+from _store import ID, WHOLE, Row, Store
 
 from tautomer import Context, Service, action
 from tautomer.errors import MoleculerClientError
@@ -31,7 +31,7 @@ class Products(Service):
     async def list(self, ctx: Context) -> object:
         return await self.store.rows("SELECT * FROM products ORDER BY id")
 
-    @action(rest="GET /:id", params={"id": "number|integer|convert"})
+    @action(rest="GET /:id", params={"id": ID})
     async def get(self, ctx: Context) -> Row:
         product = await self.store.row("SELECT * FROM products WHERE id = ?", ctx.params["id"])
         if product is None:
@@ -40,7 +40,7 @@ class Products(Service):
 
     @action(
         rest="POST /",
-        params={"name": "string|min:2", "price": "number|positive", "stock": "number|integer|min:0"},
+        params={"name": "string|min:2", "price": "number|positive", "stock": WHOLE},
     )
     async def create(self, ctx: Context) -> Row:
         name, price, stock = (ctx.params[field] for field in ("name", "price", "stock"))
@@ -51,7 +51,7 @@ class Products(Service):
         return {"id": product_id, "name": name, "price": price, "stock": stock}
 
     # Public, not published: every service of the mesh may call it, no client of the gateway.
-    @action(visibility="public", params={"id": "number|integer", "quantity": "number|integer|positive"})
+    @action(visibility="public", params={"id": WHOLE, "quantity": {**WHOLE, "min": 1}})
     async def take(self, ctx: Context) -> None:
         product_id, quantity = ctx.params["id"], ctx.params["quantity"]
         # Check and change are one statement, so that two orders at once cannot both have the last one.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from _store import Row, Store
+from _store import ID, Row, Store
 
 from tautomer import Context, Service, action
 from tautomer.errors import MoleculerClientError
@@ -31,8 +31,7 @@ class Users(Service):
     async def list(self, ctx: Context) -> object:
         return await self.store.rows("SELECT * FROM users ORDER BY id")
 
-    # What comes from a URL is text, so the rule converts it: a handler finds a number.
-    @action(rest="GET /:id", params={"id": "number|integer|convert"})
+    @action(rest="GET /:id", params={"id": ID})
     async def get(self, ctx: Context) -> Row:
         user = await self.store.row("SELECT * FROM users WHERE id = ?", ctx.params["id"])
         if user is None:

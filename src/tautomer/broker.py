@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 from tautomer import logs
 from tautomer._tasks import TaskScope
 from tautomer.balancing import Strategies
+from tautomer.cachers import resolve as resolve_cacher
 from tautomer.calling import Calling, remote_chain
 from tautomer.context import CallDef, CallOptions, Context
 from tautomer.definitions import plain
@@ -22,15 +23,13 @@ from tautomer.errors import (
     ServiceNotFoundError,
     TransporterError,
 )
-from tautomer.failover import Failover
-from tautomer.host import Host
+from tautomer.host import Host, implementation
 from tautomer.local_services import LocalServices
 from tautomer.middleware import Middleware, notify, overridden, resolve
 from tautomer.middlewares import built_in
 from tautomer.node_service import NodeService
 from tautomer.pinging import Pinging
 from tautomer.ports import Handler, Transporter
-from tautomer.protocol.codec import Codec
 from tautomer.protocol.topics import is_topic_part
 from tautomer.publishing import Publishing
 from tautomer.registry.endpoints import Endpoint
@@ -40,13 +39,14 @@ from tautomer.serializers import resolve as resolve_serializer
 from tautomer.service import Service
 from tautomer.settings import Settings
 from tautomer.stalls import StallWatch
-from tautomer.transit.presence import client_of
-from tautomer.transit.transit import Transit
+from tautomer.transporters import can_balance
 from tautomer.transporters import resolve as resolve_transporter
 from tautomer.waiting import Waiting
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tautomer.transit.transit import Transit
 
 __all__ = ["Broker", "ServiceBroker"]
 
@@ -76,6 +76,7 @@ class Broker:
     Attributes:
         id: Name of the node. `node_id` is the same.
         registry: Who offers what in the mesh.
+        cacher: What is kept of results, a `Cache`; None without `Settings.cacher`.
         started: True from the end of `start` until `stop` begins.
         ending: Set when the process is to end: by a signal, or to give way.
         gave_way: Whether it stopped for a namesake to have its id alone (``registry.on_conflict``).
@@ -112,7 +113,8 @@ class Broker:
         self._scope = TaskScope("broker")
         self._stalls = StallWatch(host, settings.stall_warning)
         self.middlewares = resolve(middlewares if middlewares else settings.middlewares)
-        self._ring = (*built_in(settings.request_timeout), *self.middlewares)
+        self.cacher = resolve_cacher(settings.cacher, settings.namespace, host)
+        self._ring = (*built_in(settings, self.cacher), *self.middlewares)
         node = Node(
             self.id,
             local=True,
@@ -120,7 +122,7 @@ class Broker:
             seq=1,
             ip_list=host.ip_list,
             hostname=host.hostname,
-            client=client_of(),
+            client=implementation(),
             metadata=plain(settings.metadata),
         )
         reg = settings.registry
@@ -131,12 +133,12 @@ class Broker:
             reg.prefer_local,
             self._remote_handler,
             Bounds(reg.services_max, reg.actions_max, reg.mesh_actions_max),
-            balanced=settings.disable_balancer and _balances(transporter),
+            balanced=settings.disable_balancer and can_balance(transporter),
         )
         self._actions = self.registry.actions
-        self._calling = Calling(self, self.registry, self.middlewares, settings.max_call_level)
+        self._calling = Calling(self, self.registry, self.middlewares, settings.max_call_level, settings.retry_policy)
         self._waiting = Waiting(self.registry)
-        self._publishing = Publishing(self, self.registry.events, self.middlewares, self._waiting.wake)
+        self._publishing = Publishing(self, self.registry.events, self._ring, self._waiting.wake)
         # The parts' own functions: what is called for each call and event has no layer of ours above it.
         self.call_nested = self._calling.nested
         # Whether every call must go through those: then nobody may take an endpoint and run it himself.
@@ -151,7 +153,7 @@ class Broker:
         )
         if settings.internal_services:
             self._local.create(NodeService())
-        for middleware in self.middlewares:
+        for middleware in self._ring:
             if told := overridden(middleware, "broker_created"):
                 told(self)
 
@@ -181,7 +183,8 @@ class Broker:
         if not options and not self._calling.wrapped:
             endpoints = self._actions.get(action)
             if endpoints is not None and (endpoint := endpoints.only) is not None:
-                return endpoint.handler(Context(self, {} if params is None else params, endpoint))
+                handler = endpoint.handler
+                return handler(Context(self, {} if params is None else params, endpoint))
         return self._calling.verb(action, params, options)  # type: ignore[no-any-return]  # A verb is a coroutine function.
 
     def mcall(
@@ -244,7 +247,8 @@ class Broker:
         Raises:
             BrokerDisconnectedError, SerializationError, PayloadTooLargeError: It could not be sent.
         """
-        return self.publish("emit", event, data, groups, meta, headers, None)
+        publish = self.publish  # Read first, called then: see `Transit._encode_and_send`.
+        return publish("emit", event, data, groups, meta, headers, None)
 
     def broadcast(
         self,
@@ -320,6 +324,10 @@ class Broker:
             self._local.forget(made)
             raise
         return made
+
+    def expect(self, service: Service) -> None:
+        """Take in a service that is still being made, with the start at the latest; see `ApiGatewayService`."""
+        self._local.expect(service)
 
     async def destroy_service(self, service: Service | str) -> None:
         """Stop a service of this node and withdraw it.
@@ -403,7 +411,7 @@ class Broker:
         try:
             async with limit:
                 self._stalls.start()
-                await notify(self.middlewares, "broker_starting", self)
+                await notify(self._ring, "broker_starting", self)
                 await self._connect()
                 await self._local.start_all()
                 self.started = True
@@ -411,7 +419,7 @@ class Broker:
                     self.transit.presence.announce_now()
                 if self._pinging is not None:
                     self._pinging.start()
-                await notify(self.middlewares, "broker_started", self)
+                await notify(self._ring, "broker_started", self)
         except BaseException as error:
             self.started, self._starting, self._ended = False, None, True
             await self._tear_down(self._local.all)
@@ -490,7 +498,7 @@ class Broker:
         log.info("node stopped", extra={"node": self.id})
 
     async def _tell_stop(self, hook: str) -> None:
-        await notify(self.middlewares, hook, self, backwards=True, timeout=self.settings.shutdown_timeout)
+        await notify(self._ring, hook, self, backwards=True, timeout=self.settings.shutdown_timeout)
 
     async def _tear_down(self, services: Sequence[Service]) -> None:
         limit, began = self.settings.shutdown_timeout, self.clock()
@@ -536,6 +544,7 @@ class Broker:
     def statistics(self) -> dict[str, Any]:
         """Sizes of tables and counters, for probes and tests."""
         return {
+            "cacher": None if self.cacher is None else self.cacher.statistics(),
             "events": self._publishing.delivery.statistics(),
             "stalls": {"count": self._stalls.count, "longest": self._stalls.longest},
             "transit": None if self.transit is None else self.transit.statistics(),
@@ -544,12 +553,16 @@ class Broker:
     # --- building ---
 
     def _make_transit(self, transporter: Transporter | None) -> Transit | None:
-        codec = Codec(resolve_serializer(self.settings.serializer))
+        serializer = resolve_serializer(self.settings.serializer)
         if transporter is None:
             return None
-        transit = Transit(
-            self, self.host, self.settings, self.registry, transporter, codec, self.middlewares, self._publishing.hear
-        )
+        # An eighth of the package, which a node that is alone does not need.
+        from tautomer.failover import Failover
+        from tautomer.protocol.codec import Codec
+        from tautomer.transit.transit import Transit
+
+        codec, hear = Codec(serializer), self._publishing.hear
+        transit = Transit(self, self.host, self.settings, self.registry, transporter, codec, self.middlewares, hear)
         transit.requesting.again = Failover(self.registry, transit).again
         return transit
 
@@ -571,17 +584,6 @@ def _shard_text(key: object) -> str:
     from tautomer.validation.javascript import to_text
 
     return to_text(key)
-
-
-def _balances(transporter: Transporter | None) -> bool:
-    """Whether the message broker can choose; if not, we do after all, as Node does."""
-    if transporter is None:
-        return False
-    if not transporter.balances:
-        log.warning(
-            "disable_balancer has no effect: this transporter cannot choose", extra={"transporter": transporter.name}
-        )
-    return transporter.balances
 
 
 def _configure_logs(settings: Settings) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tautomer.context import CallDef, CallOptions, Context
@@ -15,10 +16,13 @@ from tautomer.errors import (
     ServiceNotFoundError,
 )
 from tautomer.middleware import Middleware, compose, compose_verb, overridden
+from tautomer.middlewares.circuit_breaker import CircuitBreakers
 from tautomer.middlewares.timeout import within
 from tautomer.ports import Handler
 from tautomer.registry.endpoints import Endpoint
 from tautomer.registry.registry import Registry
+from tautomer.retrying import Retrying
+from tautomer.settings import RetrySettings
 from tautomer.stream import OwnStream, closing
 
 if TYPE_CHECKING:
@@ -30,16 +34,19 @@ class Calling:
 
     Attributes:
         verb: `whole` with the middlewares' `call` hooks around it.
-        wrapped: Whether there are any.
+        wrapped: Whether there are any, or calls may be made more than once.
     """
 
-    def __init__(self, broker: Any, registry: Registry, middlewares: Sequence[Middleware], level_max: int) -> None:
+    def __init__(
+        self, broker: Any, registry: Registry, middlewares: Sequence[Middleware], level_max: int, retry: RetrySettings
+    ) -> None:
         self._broker = broker
         self._node_id = registry.local_node.id
         self._actions = registry.actions
         self._level_max = level_max
+        self._retrying = Retrying(retry, broker.host, registry.actions, self._once)
         self.verb = compose_verb(middlewares, "call", self.whole)
-        self.wrapped = self.verb != self.whole
+        self.wrapped = self.verb != self.whole or self._retrying.always
 
     async def nested(
         self, parent: Context[Any], action: str, params: Any, options: CallOptions, raw: bool = False
@@ -68,8 +75,9 @@ class Calling:
         )
         ctx.tracing = parent.tracing
         ctx.raw = raw
+        handler = endpoint.handler
         try:
-            return await endpoint.handler(ctx)
+            return await handler(ctx)
         finally:
             # Meta comes back on success and on error (protocol section 7.4).
             if ctx._meta:
@@ -77,6 +85,12 @@ class Calling:
 
     async def whole(self, action: str, params: Any, options: CallOptions) -> Any:
         """A call with any option and any number of endpoints."""
+        if self._retrying.concerns(action, options):
+            return await self._retrying.call(action, params, options)
+        return await self._once(action, params, options)
+
+    async def _once(self, action: str, params: Any, options: CallOptions) -> Any:
+        """One attempt."""
         parent = options.get("parent")
         ctx = self._child(parent, action, params, options)
         node_id = options.get("node_id")
@@ -162,11 +176,16 @@ class Calling:
 def remote_chain(ring: Sequence[Middleware], transit: Transit, endpoint: Endpoint) -> Handler:
     """The handler of an endpoint at another node; what wraps it is composed at the first call (architecture §6)."""
 
-    def request(ctx: Context[Any]) -> Coroutine[Any, Any, Any]:
-        return transit.request(ctx, endpoint)
-
-    if not any(overridden(middleware, "remote_action") for middleware in ring):
+    request: Handler = partial(transit.request, endpoint)
+    wrapping = [
+        middleware
+        for middleware in ring
+        if overridden(middleware, "remote_action")
+        and (not isinstance(middleware, CircuitBreakers) or middleware.concerns(endpoint))
+    ]
+    if not wrapping:
         return request
+    decode = any(middleware.sees_results for middleware in wrapping)
     composing = asyncio.Lock()
 
     async def compose_then_call(ctx: Context[Any]) -> Any:
@@ -174,8 +193,8 @@ def remote_chain(ring: Sequence[Middleware], transit: Transit, endpoint: Endpoin
         async with composing:
             if endpoint.handler is compose_then_call:
                 composed = await compose(ring, "remote_action", request, endpoint)
-                # Whoever wraps the call wants to see its result, so it cannot stay raw.
-                endpoint.handler = request if composed is request else _decoded(composed)
+                # Who wraps the call to see its result cannot be given it raw.
+                endpoint.handler = _decoded(composed) if decode and composed is not request else composed
         return await endpoint.handler(ctx)
 
     return compose_then_call

@@ -32,6 +32,9 @@ class CallOptions(TypedDict, total=False):
         parent: Context that this call belongs to. `ctx.call` sets it.
         stream: An async iterable, sent along with the params: bytes as a byte stream, anything else as objects. The
             handler reads it as `ctx.stream`. It is read once, so a call with it is not tried again elsewhere.
+        retries: How many times the call is made again where it fails and that may help; 0 for never. Said here, it is
+            the caller's choice to have an action run twice that may have run already.
+        fallback_response: The result where the call fails, or a function ``(parent, error)`` that makes it.
         raw: For gateways: a JSON result from another node may come as `RawResult`, undecoded.
     """
 
@@ -42,6 +45,8 @@ class CallOptions(TypedDict, total=False):
     request_id: str
     parent: Context[Any]
     stream: AsyncIterable[Any]
+    retries: int
+    fallback_response: Any
     raw: bool
 
 
@@ -203,7 +208,8 @@ class Context(msgspec.Struct, Generic[P], eq=False, weakref=True):
             MaxCallLevelError: Calls are nested too deep.
             RequestSkippedError: This call's own time is used up.
         """
-        return self.broker.call_nested(self, action, params, options)  # type: ignore[no-any-return]  # The broker is a Caller.
+        call = self.broker.call_nested
+        return call(self, action, params, options)  # type: ignore[no-any-return]  # The broker is a Caller.
 
     def mcall(
         self,

@@ -40,7 +40,7 @@ class ActionDef(msgspec.Struct, frozen=True, kw_only=True):
 
     def wire(self, full_name: str, params: Any) -> dict[str, Any]:
         """The entry of this action in INFO (protocol section 3.1). `params` is the schema's wire form."""
-        entry: dict[str, Any] = plain(self.extra)
+        entry: dict[str, Any] = plain({**self.extra, **_policies(self.extra)})
         if params is not None:
             entry["params"] = params
         if self.rest is not None and _is_plain(self.rest):
@@ -91,6 +91,36 @@ def plain(value: Any) -> Any:
 
 def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, str | int | float | bool | Mapping | list | tuple)
+
+
+# What is said of an action's calls: our name, Node's name and, of its options, Node's names and units.
+_POLICIES: Final[Mapping[str, tuple[str, Mapping[str, tuple[str, float]]]]] = {
+    "circuit_breaker": (
+        "circuitBreaker",
+        {
+            "window_time": ("windowTime", 1),
+            "min_request_count": ("minRequestCount", 1),
+            "half_open_time": ("halfOpenTime", 1000),
+        },
+    ),
+    "bulkhead": ("bulkhead", {"max_queue_size": ("maxQueueSize", 1)}),
+    "retry_policy": ("retryPolicy", {"delay": ("delay", 1000), "max_delay": ("maxDelay", 1000)}),
+}
+
+
+def _policies(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """How an action's policies are told to callers, in Node's words."""
+    told: dict[str, Any] = {}
+    for name, (known_as, options) in _POLICIES.items():
+        given = extra.get(name)
+        if isinstance(given, bool):
+            given = {"enabled": given}
+        if isinstance(given, Mapping):
+            told[known_as] = {"enabled": True}
+            for option, value in given.items():
+                wire, unit = options.get(option, (option, 1))
+                told[known_as][wire] = value * unit if isinstance(value, int | float) and unit != 1 else value
+    return told
 
 
 def takes_context(method: Method) -> bool:

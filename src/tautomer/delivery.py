@@ -79,8 +79,9 @@ class Delivery:
 
     def tell_plain(self, endpoint: EventEndpoint, ctx: Context[Any]) -> None:
         """Run a listener that is a plain function. Never raises."""
+        listener = endpoint.plain
         try:
-            returned = endpoint.plain(ctx)  # type: ignore[misc]  # The caller looked.
+            returned = listener(ctx)  # type: ignore[misc]  # The caller looked.
             if returned is not None and isinstance(returned, Awaitable):
                 self._scope.spawn(self._finish(endpoint, ctx, returned), endpoint.name)
         except Exception as error:

@@ -7,6 +7,7 @@ Time and chance enter the program here and nowhere else, so a simulation that pa
 from __future__ import annotations
 
 import os
+import platform
 import random
 import socket
 import time
@@ -15,6 +16,8 @@ from itertools import chain, count
 
 import msgspec
 from msgspec import field
+
+from tautomer._version import __version__
 
 
 def _wall_ms() -> int:
@@ -65,6 +68,11 @@ def _cpu_percent() -> int | None:
     except (OSError, AttributeError):
         return None
     return min(100, round(100 * load / (os.cpu_count() or 1)))
+
+
+def implementation() -> dict[str, str]:
+    """The `client` of INFO: what runs here, in which version."""
+    return {"type": "python", "version": __version__, "langVersion": platform.python_version()}
 
 
 class Host(msgspec.Struct):

@@ -51,6 +51,22 @@ class LocalServices:
         self._unborn: dict[int, list[Awaitable[None]]] = {}
         self._begun: set[int] = set()
         self.all: list[Service] = []
+        self._expected: list[Service] = []
+
+    def expect(self, service: Service) -> None:
+        """Take in a service that is still being made, unless somebody else does so meanwhile.
+
+        That is when the node starts; at one that has, it is at the next turn of the loop.
+        """
+        self._expected.append(service)
+        if self._broker.started:
+            asyncio.get_running_loop().call_soon(self._take_in_expected, self._broker.create_service)
+
+    def _take_in_expected(self, take_in: Callable[[Service], object]) -> None:
+        expected, self._expected = self._expected, []
+        for service in expected:
+            if service not in self.all:
+                take_in(service)
 
     def create(self, given: Service | type[Service]) -> Service:
         """Take in a service, and run its `created`.
@@ -72,7 +88,7 @@ class LocalServices:
             # A fault in the marks is to be told here, where it was written.
             self._registry.strategies.own(definition.extra, service.settings)
         waiting: list[Awaitable[None]] = []
-        for hook in service.hooks("created"):
+        for hook in service.life_cycle("created"):
             told = hook()
             if told is not None:
                 waiting.append(told)
@@ -101,7 +117,7 @@ class LocalServices:
             timeout = wire / 1000 if wire else self._broker.settings.dependency_timeout
             await self._broker.wait_for_services(dependencies, timeout)
         self._begun.add(id(service))
-        for hook in service.hooks("started"):
+        for hook in service.life_cycle("started"):
             told = hook()
             if told is not None:
                 await told
@@ -121,6 +137,7 @@ class LocalServices:
             Exception: What the first to fail raised; the others were cancelled for it.
             MoleculerServerError: One was cancelled from within, type ``START_CANCELLED``.
         """
+        self._take_in_expected(self.create)
         begun: list[Service] = []
         # Once more, as a service may bring in others while it starts.
         while fresh := [service for service in self.all if service not in begun]:
@@ -184,7 +201,7 @@ class LocalServices:
 
     async def _run_hooks(self, service: Service, kind: str) -> None:
         try:
-            for hook in service.hooks(kind):
+            for hook in service.life_cycle(kind):
                 told = hook()
                 if told is not None:
                     await told

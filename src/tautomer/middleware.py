@@ -30,6 +30,9 @@ class Middleware:
     `async`. Of a list of middlewares the first is the outermost.
     """
 
+    sees_results: bool = True
+    """Whether it looks at what calls of other nodes give. If none does, a gateway passes it on undecoded."""
+
     # --- around handlers ---
 
     def local_action(self, next_handler: Handler, endpoint: Endpoint) -> Any:

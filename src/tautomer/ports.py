@@ -6,8 +6,9 @@ conformance suite in the tests that an implementation can inherit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, runtime_checkable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
     from tautomer.context import Context
@@ -229,3 +230,72 @@ class Validator(Protocol):
 
         The checker raises ValidationError with all faults at once.
         """
+
+
+class Absent(Enum):
+    """What a cacher gives for a key that it has nothing for; None is a value like any other."""
+
+    ABSENT = "absent"
+
+
+ABSENT: Final = Absent.ABSENT
+
+Release: TypeAlias = Callable[[], Awaitable[None]]
+"""Gives a lock back. Twice is harmless."""
+
+
+@runtime_checkable
+class Cacher(Protocol):
+    """Keeps values under keys, for a time. Whoever changes what he gave or was given does not change what is kept.
+
+    Whatever any of these raises counts as a store that is out of reach: the node does without it for a while, and tries
+    again. All are cancelled if they take too long.
+
+    Attributes:
+        name: Short name for logs and statistics, such as ``"Redis"``.
+    """
+
+    name: str
+
+    async def open(self, prefix: str) -> None:
+        """Get ready. `prefix` is to stand before every key where others use the same store."""
+
+    async def get(self, key: str) -> Any:
+        """What was set, `ABSENT` if there is nothing or its time is over."""
+
+    async def get_with_ttl(self, key: str) -> tuple[Any, float | None]:
+        """The same, with the seconds it has left; None: no end."""
+
+    async def set(self, key: str, value: Any, ttl: float | None) -> bool:
+        """Keep it for `ttl` seconds, None for no end. False: it is too large, or of a kind that cannot be kept."""
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Forget what is under these keys, if anything is."""
+
+    async def clean(self, masks: Sequence[str]) -> None:
+        """Forget all whose keys fit one of the masks: ``*`` and ``**`` are any text, ``?`` any character."""
+
+    async def lock(self, key: str, ttl: float, wait: float) -> Release | None:
+        """Be the only one to have this lock, in all that share the store; whoever asked first has it first, roughly.
+
+        Args:
+            ttl: Seconds after which it is lost, for a holder that died.
+            wait: Seconds to wait for it; 0: only if it is free.
+
+        Returns:
+            What gives it back, or None: it was not to be had.
+        """
+
+    async def close(self) -> None:
+        """Let go of everything. Twice is harmless."""
+
+
+@runtime_checkable
+class LocalCacher(Cacher, Protocol):
+    """A cacher that keeps its values in this process: nothing is waited for, and nobody else sees them."""
+
+    def peek(self, key: str) -> Any:
+        """As `get`, at once."""
+
+    def forget(self) -> None:
+        """Everything."""

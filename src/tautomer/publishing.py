@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tautomer._tasks import TaskScope
 from tautomer.context import Context
@@ -13,7 +13,9 @@ from tautomer.middleware import Middleware, compose_verb, overridden
 from tautomer.protocol.packets import Event, call_level
 from tautomer.registry.endpoints import EventEndpoint
 from tautomer.registry.events import EventTable
-from tautomer.transit.transit import Transit
+
+if TYPE_CHECKING:
+    from tautomer.transit.transit import Transit
 
 HOOKS = {"emit": "emit", "broadcast": "broadcast", "broadcastLocal": "broadcast_local"}
 

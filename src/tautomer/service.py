@@ -31,6 +31,10 @@ class Service:
         settings: Public data, told to other nodes, but for the paths in ``$secureSettings`` (or ``$secure_settings``).
             ``$strategy`` and ``$strategyOptions`` hold for all its actions and events.
         metadata: Public data.
+        hooks: Functions around its actions: ``{"before": {selector: hook}, "after": …, "error": …}``. A selector is an
+            action's name, a pattern, several joined by ``|``, or ``*``; a hook is a function, the name of a method, or a
+            list of these. Before: ``(ctx)``. After: ``(ctx, result)``, returns the result. Error: ``(ctx, error)``, raises, or
+            returns what takes the error's place. An action has its own with ``@action(hooks=…)``.
         dependencies: Names of services to wait for before `started`; ``{"name", "version"}`` for versioned ones.
         mixins: Classes whose marks, methods, settings and life cycle are taken in; the first wins
             over later ones, the service's own over all.
@@ -46,6 +50,7 @@ class Service:
     metadata: Mapping[str, Any] = {}
     dependencies: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] = ()
     mixins: Sequence[type] = ()
+    hooks: Mapping[str, Any] = {}
 
     broker: Broker
     logger: logging.Logger
@@ -110,12 +115,19 @@ class Service:
         self.broker = broker
         self.logger = logging.getLogger(f"tautomer.service.{self.full_name}")
 
-    def hooks(self, kind: str) -> list[Hook]:
+    def life_cycle(self, kind: str) -> list[Hook]:
         """The functions of one life-cycle step: mixins' first, at stop last (protocol section 6.5)."""
         own: Hook = getattr(self, kind)
         functions = dict.fromkeys(getattr(mixin, kind, None) for mixin in reversed(self._all_mixins()))
         mixed: list[Hook] = [MethodType(function, self) for function in functions if isinstance(function, FunctionType)]
         return [own, *reversed(mixed)] if kind in ("stopping", "stopped") else [*mixed, own]
+
+    def action_hooks(self) -> list[Mapping[str, Any]]:
+        """What the classes of the service say of hooks, the weakest first: mixins, then bases, then its own."""
+        bases = (base for source in self._sources() for base in reversed(source.__mro__) if base is not Service)
+        said = [vars(base).get("hooks") for base in dict.fromkeys(bases)]
+        own = vars(self).get("hooks")
+        return [one for one in (*said, own) if one]
 
     def action_name(self, name: str) -> str:
         """The full name of one of its actions, by the rules of ``$noVersionPrefix`` and ``$noServiceNamePrefix``."""
@@ -256,8 +268,24 @@ def _action_def(name: str, method: MethodType, mark: ActionMark, under: ActionDe
         visibility=mark.visibility or (under.visibility if under else "published"),
         timeout=_over(mark.timeout, under and under.timeout),
         rest=_over(mark.rest, under and under.rest),
-        extra=_merged(under.extra if under else {}, mark.extra),
+        extra={**_merged(under.extra if under else {}, mark.extra), **_hooks_of_both(under, mark)},
     )
+
+
+def _hooks_of_both(under: ActionDef | None, mark: ActionMark) -> dict[str, Any]:
+    """An action's own hooks and those of a mixin's action: before in that order, after the other way round (protocol section 6.5)."""
+    own, mixed = mark.extra.get("hooks"), under.extra.get("hooks") if under else None
+    if not isinstance(own, Mapping) or not isinstance(mixed, Mapping):
+        return {}
+    kinds = dict.fromkeys([*mixed, *own])
+    both = {kind: (_listed(mixed.get(kind)), _listed(own.get(kind))) for kind in kinds}
+    return {"hooks": {kind: [*a, *b] if kind == "before" else [*b, *a] for kind, (a, b) in both.items()}}
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def _event_def(name: str, group: str | None, method: MethodType, mark: EventMark, under: EventDef | None) -> EventDef:

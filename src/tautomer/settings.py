@@ -17,7 +17,7 @@ from tautomer.errors import BrokerOptionsError
 
 if TYPE_CHECKING:
     from tautomer.middleware import Middleware
-    from tautomer.ports import Serializer, Strategy, Transporter
+    from tautomer.ports import Cacher, Serializer, Strategy, Transporter
 
 R = TypeVar("R")
 
@@ -161,6 +161,96 @@ class RegistrySettings:
 
 
 @record
+class CircuitBreakerSettings:
+    """Calls to an endpoint that fails too often are given up for a while (Moleculer protocol section 9.2).
+
+    Each endpoint (an action at a node) has a circuit of its own, at the caller.
+
+    Attributes:
+        enabled: For all actions. One that says something of its own with ``circuit_breaker=`` has one in any case.
+        threshold: Part of the calls that fail, from 0 to 1, at or above which it opens.
+        window_time: Seconds that count.
+        min_request_count: Fewer calls in the window never open it.
+        half_open_time: Seconds that it stays open, until one call tries whether all is well again.
+        check: Says of an error whether it is a failure of the endpoint; None: its code is 500 or more.
+    """
+
+    enabled: bool = False
+    threshold: float = 0.5
+    window_time: float = 60.0
+    min_request_count: int = 20
+    half_open_time: float = 10.0
+    check: Callable[[BaseException], bool] | None = None
+
+
+@record
+class BulkheadSettings:
+    """So many calls of an action run at once here, so many wait, the rest is refused (Moleculer protocol section 9.3).
+
+    Attributes:
+        enabled: For all actions and listeners of this node. One that says something of its own with ``bulkhead=`` has
+            one in any case.
+        concurrency: How many of one action run at once.
+        max_queue_size: How many wait. More fail with `QueueIsFullError`, as do those whose time is over.
+    """
+
+    enabled: bool = False
+    concurrency: int = 10
+    max_queue_size: int = 100
+
+
+@record
+class RetrySettings:
+    """Calls that failed are made again, at another node where there is one (Moleculer protocol section 9.5).
+
+    Attributes:
+        enabled: For all calls of this node. A call with ``retries=`` and an action with ``retry_policy=`` are repeated in any case.
+        retries: How many times.
+        delay: Seconds before the first.
+        max_delay: Longest pause.
+        factor: By which each pause is longer than the one before.
+        jitter: Part of each pause that is left to chance, from 0 to 1.
+        check: Says of an error whether to try again; None: it is retryable, and either surely nothing ran, or the
+            action is ``idempotent``, or the call or the action itself asked for it.
+        budget: Other attempts for each call to an action, all together; with `budget_per_second` the bound on what
+            retries add when all fail.
+        budget_per_second: Attempts a second that there are in any case.
+    """
+
+    enabled: bool = False
+    retries: int = 5
+    delay: float = 0.1
+    max_delay: float = 1.0
+    factor: float = 2.0
+    jitter: float = 1.0
+    check: Callable[[BaseException], bool] | None = None
+    budget: float = 0.2
+    budget_per_second: float = 3.0
+
+
+def chosen(usual: R, own: object, where: str) -> R:
+    """The settings of one action: the broker's, with what it says of its own over them.
+
+    Args:
+        own: None for nothing; False for off, True for on; or a mapping of settings, which turns it on.
+
+    Raises:
+        BrokerOptionsError: It is something else, or names a setting that there is not.
+    """
+    if own is None:
+        return usual
+    if isinstance(own, bool):
+        own = {"enabled": own}
+    if not isinstance(own, Mapping):
+        raise BrokerOptionsError(f"{where} is true, false or a mapping, not {own!r:.80}")
+    values = {one.name: getattr(usual, one.name) for one in dataclasses.fields(usual)}  # type: ignore[arg-type]
+    try:
+        return type(usual)(**{**values, "enabled": True, **own})
+    except BrokerOptionsError as error:
+        raise BrokerOptionsError(f"{where}: {error.message}") from error
+
+
+@record
 class TransitSettings:
     """The traffic with other nodes.
 
@@ -229,6 +319,8 @@ class Settings:
         transporter: URL such as ``"nats://localhost:4222"``, ``"tcp://"`` or ``"memory://"``, a transporter, or
             None for a node that is alone.
         serializer: ``"JSON"``, or a serializer.
+        cacher: Where results of actions with ``cache=`` are kept: True or ``"Memory"``, ``"MemoryLRU"``, ``"Redis"``, the URL
+            of a Redis server, ``{"type", "options"}`` (see `tautomer.cachers.options.CacherOptions`), or a cacher.
         protocol: ``"auto"`` speaks with Moleculer 0.14 and 0.15 at once; ``"4"`` or ``"5"`` only one of them.
         request_timeout: Seconds a call may take. Not set: 30 for calls that leave the node, none
             for local ones. Set: for all calls. 0: none.
@@ -246,6 +338,9 @@ class Settings:
         disable_balancer: Let the message broker choose who is asked and who of a group hears an event, for nodes of
             the mesh that all do so. With versions 0.14 and 0.15 in one mesh, an action (or group) is to be offered by
             nodes of one of them only.
+        circuit_breaker: Endpoints that fail are left alone for a while. A mapping will do, here and for the next two.
+        bulkhead: How many calls of one action run at once.
+        retry_policy: Calls that failed are made again.
         registry: How endpoints are chosen.
         transit: The traffic with other nodes.
     """
@@ -253,6 +348,8 @@ class Settings:
     namespace: str = ""
     transporter: str | Transporter | None = None
     serializer: str | Serializer | None = None
+    # A URL may hold a password (promise S5).
+    cacher: bool | str | Mapping[str, Any] | Cacher | None = field(default=None, repr=False)
     protocol: Literal["auto", "4", "5"] = "auto"
     request_timeout: float | None = None
     max_call_level: int = 100
@@ -267,6 +364,9 @@ class Settings:
     middlewares: Sequence[Middleware | type[Middleware]] = ()
     internal_services: bool = True
     disable_balancer: bool = False
+    circuit_breaker: CircuitBreakerSettings = field(default_factory=CircuitBreakerSettings)
+    bulkhead: BulkheadSettings = field(default_factory=BulkheadSettings)
+    retry_policy: RetrySettings = field(default_factory=RetrySettings)
     registry: RegistrySettings = field(default_factory=RegistrySettings)
     transit: TransitSettings = field(default_factory=TransitSettings)
 
@@ -277,6 +377,14 @@ class Settings:
             raise BrokerOptionsError(f"protocol is 'auto', '4' or '5', not {self.protocol!r}")
         if self.log_format not in ("PLAIN", "JSON"):
             raise BrokerOptionsError(f"log_format is 'PLAIN' or 'JSON', not {self.log_format!r}")
+        for name, usual in (
+            ("circuit_breaker", CircuitBreakerSettings()),
+            ("bulkhead", BulkheadSettings()),
+            ("retry_policy", RetrySettings()),
+        ):
+            given = getattr(self, name)
+            if not isinstance(given, type(usual)):
+                object.__setattr__(self, name, chosen(usual, given, name))
         for name, kind in (("registry", RegistrySettings), ("transit", TransitSettings)):
             if not isinstance(getattr(self, name), kind):
                 raise BrokerOptionsError(f"{name} is a {kind.__name__}, not {getattr(self, name)!r}", {"setting": name})

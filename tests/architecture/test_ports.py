@@ -11,6 +11,7 @@ WITHOUT_SUITE = {
     "Discovery": "the kernel's own; there is one implementation",
     "LineTransporter": "a Transporter as well, whose suite its one implementation inherits",
     "LineWatcher": "the kernel's own side of a transporter; there is one implementation",
+    "LocalCacher": "a Cacher as well, whose suite its implementations inherit",
     "Link": "the kernel's own side of a transporter; there is one implementation",
     "NodeView": "the kernel's own side of a Discovery; there is one implementation",
     "Serializer": "one implementation so far, with its own tests",

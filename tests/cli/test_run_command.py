@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
@@ -332,3 +333,19 @@ def test_the_installed_command_is_the_module(services: Path) -> None:
     ended = subprocess.run([command, "--version"], capture_output=True, text=True, timeout=30, check=True)
 
     assert ended.stdout.startswith(f"tautomer {__version__} ")
+
+
+def test_a_node_without_a_gateway_answers_probes_where_it_is_told(services: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = int(free.getsockname()[1])
+    with Program(*TAUTOMER, services, "--probe-port", str(port)) as node:
+        node.wait_for("node started")
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+            assert {"status": "ok", "checks": {"started": True}} == json.loads(answer.read())
+        assert 0 == node.end()
+
+
+def test_one_probe_port_is_not_for_several_workers(services: Path) -> None:
+    result = CliRunner().invoke(main, ["run", str(services), "--probe-port", "1", "--workers", "2"])
+
+    assert (2, True) == (result.exit_code, "--probe-port is for one node" in result.output)

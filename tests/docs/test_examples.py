@@ -101,3 +101,9 @@ def test_its_links_lead_somewhere(document: Path) -> None:
     targets = re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text("utf-8"))
 
     assert [] == [target for target in targets if not os.path.exists(document.parent / target)]
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    linked = set(re.findall(r"\]\((docs/[^)#]+)", (ROOT / "README.md").read_text("utf-8")))
+
+    assert {str(document.relative_to(ROOT)) for document in DOCUMENTS if document.name != "README.md"} == linked

@@ -10,6 +10,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 MODULES = HERE / "node_modules"
@@ -30,6 +32,16 @@ def outcome() -> str | NodeMissing:
         return _node()
     except NodeMissing as missing:
         return missing
+
+
+def need() -> str:
+    """As `outcome`, for fixtures: without Node.js the test is skipped, and fails where ``CI`` is ``true``."""
+    found = outcome()
+    if isinstance(found, str):
+        return found
+    if os.environ.get("CI") == "true":
+        pytest.fail(str(found))
+    pytest.skip(str(found))
 
 
 def _install() -> None:

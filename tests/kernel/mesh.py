@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from tautomer import Broker, Middleware, Service, Settings
@@ -44,6 +45,26 @@ class Clock:
         if told is not None:
             told()
         return self.now
+
+
+@asynccontextmanager
+async def nodes(clock: Callable[[], float]) -> AsyncIterator[Callable[..., Awaitable[Broker]]]:
+    """What starts nodes on a clock: given services, an `id`, the `url` of a transporter and settings. They are stopped at the end."""
+    made: list[Broker] = []
+
+    async def start(
+        *services: Service | type[Service], id: str = "node", url: str | None = None, **settings: Any
+    ) -> Broker:
+        broker = Broker(id, settings=Settings(transporter=url, transit=QUICK, **settings), host=Host(clock=clock))
+        for service in services:
+            await broker.register(service)
+        await broker.start()
+        made.append(broker)
+        return broker
+
+    yield start
+    for broker in made:
+        await broker.stop()
 
 
 class Foreign:

@@ -12,6 +12,7 @@ from tautomer import Broker, Context, Middleware, Service, action, errors
 from tautomer.errors import MoleculerError, PayloadTooLargeError
 from tautomer.host import Host
 from tautomer.settings import TransitSettings
+from tautomer.transit.shift import OWN_TASKS
 from tautomer.transporters.memory import MemoryTransporter
 from tests.kernel.mesh import Clock, Foreign, Mesh, dropped, until
 
@@ -471,3 +472,33 @@ async def test_an_error_of_a_class_that_is_the_users_keeps_its_name(mesh: Mesh) 
         error.type,
         error.data,
     )
+
+
+async def test_an_action_that_waited_gets_a_task_for_each_request_and_is_tried_again(mesh: Mesh) -> None:
+    class Moody(Service):
+        name = "moody"
+
+        @action
+        async def run(self, ctx: Context) -> str:
+            if ctx.params.get("wait"):
+                await asyncio.sleep(0.01)
+            task = asyncio.current_task()
+            assert task is not None
+            return task.get_coro().__qualname__
+
+    there = await mesh.node("b", Moody)
+    here = await mesh.node("a")
+    await here.wait_for_services("moody", 5)
+    endpoint = there.registry.actions["moody.run"].local
+    assert endpoint is not None
+
+    async def asked(wait: bool) -> list[str]:
+        return list(await asyncio.gather(*[here.call("moody.run", {"wait": wait}) for _ in range(3)]))
+
+    assert ["Shift._work"] * 3 == await asked(wait=False)
+    assert ["Shift._work", "Serving._serve", "Serving._serve"] == await asked(wait=True)
+    assert OWN_TASKS == endpoint.own_tasks
+    assert ["Serving._serve"] * 3 == await asked(wait=False)
+    assert OWN_TASKS - 3 == endpoint.own_tasks
+    endpoint.own_tasks = 0
+    assert ["Shift._work"] * 3 == await asked(wait=False)

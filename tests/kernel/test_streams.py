@@ -55,6 +55,11 @@ class Feed(Service):
         raise errors.MoleculerClientError("broke", 418, "BROKE")
 
     @action
+    async def exits(self, ctx: Context) -> AsyncIterator[int]:
+        yield 1
+        raise SystemExit(3)
+
+    @action
     async def hangs(self, ctx: Context) -> AsyncIterator[int]:
         try:
             for number in range(ctx.params["after"]):
@@ -241,6 +246,29 @@ async def test_the_source_is_closed_when_the_answer_does_not_wait_for_it(pair: t
 
     assert 1 == await pair[0].call("feed.first", stream=source)
     await until(lambda: source.closed)
+
+
+async def test_a_generator_that_wants_to_end_the_process_ends_its_stream(apart: tuple[Broker, Feed]) -> None:
+    caller, _ = apart
+
+    stream = await caller.call("feed.exits")
+
+    assert 1 == await anext(stream)
+    with pytest.raises(errors.MoleculerError):
+        await anext(stream)
+    assert [0] == await everything(await caller.call("feed.count", {"to": 1}))
+
+
+async def test_a_stream_sent_along_that_wants_to_end_the_process_fails_the_call(apart: tuple[Broker, Feed]) -> None:
+    caller, _ = apart
+
+    async def exits() -> AsyncIterator[int]:
+        yield 1
+        raise KeyboardInterrupt
+
+    with pytest.raises((errors.MoleculerError, KeyboardInterrupt)):
+        await caller.call("feed.collect", stream=exits())
+    assert [0] == await everything(await caller.call("feed.count", {"to": 1}))
 
 
 async def test_closing_early_closes_the_generator_here(cluster: Cluster) -> None:

@@ -200,6 +200,18 @@ class TestTheList:
         assert newer is endpoints.on_node("b")
         assert 3 == len(endpoints)
 
+    def test_all_is_the_same_tuple_until_something_changes(self) -> None:
+        endpoints = EndpointList("math.add", RoundRobin(), prefer_local=True)
+        endpoints.put(action("a"))
+        before = endpoints.all
+        assert before is endpoints.all
+        endpoints.put(action("b"))
+        assert before is not endpoints.all
+        endpoints.remove("b")
+
+        assert before == endpoints.all
+        assert before is not endpoints.all
+
     def test_one_that_was_removed_is_never_chosen(self) -> None:
         endpoints = listed("a", "b")
         endpoints.remove("a")

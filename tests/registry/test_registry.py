@@ -5,10 +5,9 @@ Long, as INFO has many ways to be odd.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
-import msgspec
+import msgspec.structs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -477,5 +476,5 @@ async def test_a_remote_listener_is_told_over_the_wire_and_never_called_here() -
 def test_the_local_node_is_known_from_the_start() -> None:
     known = registry()
 
-    assert dataclasses.asdict(Node(ME, local=True, seq=1)) == dataclasses.asdict(known.nodes[ME])
+    assert msgspec.structs.asdict(Node(ME, local=True, seq=1)) == msgspec.structs.asdict(known.nodes[ME])
     assert not known.others_online()

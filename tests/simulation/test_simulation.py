@@ -217,7 +217,8 @@ def test_a_request_for_a_crashed_node_is_told_that_it_is_away() -> None:
     with settled(Simulation(1), a=[Users], web=[Gateway]) as sim:
         sim.crash("a")
 
-        assert "SERVICE_NOT_AVAILABLE" == sim.run_until(sim.http("web", "GET", "/api/users/5")).json["type"]
+        answer = sim.run_until(sim.http("web", "GET", "/api/users/5"))
+        assert (503, "SERVICE_UNAVAILABLE") == (answer.status, answer.json["type"])
 
 
 def test_bytes_go_in_and_out_of_a_socket() -> None:

@@ -61,6 +61,19 @@ def parse(raw: bytes) -> Answer:
     return Answer(int(status), reason, headers, body)
 
 
+def chunks(answer: Answer) -> bytes:
+    """The body of a chunked answer that came to its end."""
+    assert "chunked" == answer.header("transfer-encoding")
+    body, rest = b"", answer.body
+    while True:
+        size, _, rest = rest.partition(b"\r\n")
+        length = int(size, 16)
+        if not length:
+            assert b"\r\n" == rest
+            return body
+        body, rest = body + rest[:length], rest[length + 2 :]
+
+
 class Door:
     """A node with a gateway."""
 

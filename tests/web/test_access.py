@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tautomer.web.access import AccessRules, mask_fault
+from tautomer.web.routing.access import AccessRules, mask_fault
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,12 @@ from tautomer.web.access import AccessRules, mask_fault
         ("v?.users.get", "v2.users.get", True),
         ("v?.users.get", "v12.users.get", False),
         ("users.*", "users.a\nb", True),
+        ("v[12].users.get", "v2.users.get", True),
+        ("v[1-3].users.get", "v3.users.get", True),
+        ("v[!1-3].users.get", "v3.users.get", False),
+        ("v[!1-3].users.get", "v4.users.get", True),
+        ("v[].users.get", "v[].users.get", True),
+        ("v[^1].get", "v^.get", True),
         (re.compile("^users"), "users.get", True),
         (re.compile("get"), "users.get", True),
         (re.compile("^get"), "users.get", False),
@@ -71,6 +77,6 @@ def test_no_path_names_an_action_of_the_gateway_itself():
     assert AccessRules(whitelist=["**"]).permits_direct("apis.list", "api")
 
 
-@pytest.mark.parametrize("mask", [5, None, "", b"users", re.compile(b"users")])
+@pytest.mark.parametrize("mask", [5, None, "", b"users", re.compile(b"users"), "v[3-1].x", "v[a--b].x"])
 def test_what_is_no_mask_is_told(mask):
     assert mask_fault(mask)

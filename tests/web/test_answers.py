@@ -11,8 +11,8 @@ import pytest
 from tautomer import Context, Service, action
 from tautomer.context import RawResult
 from tautomer.errors import SerializationError
-from tautomer.web.message import Reply
-from tautomer.web.reply import build_reply
+from tautomer.web.answers.reply import build_reply
+from tautomer.web.messages.message import Reply
 from tests.web.conftest import OpenDoor
 from tests.web.door import Door
 

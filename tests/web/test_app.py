@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Any
 
 import pytest
 
 from tautomer import Broker, Context, Service, Settings, action, errors
-from tautomer.web.message import Reply, Request
+from tautomer.web.messages.message import Reply, Request
+from tests.kernel.mesh import until
 from tests.web.conftest import OpenDoor
-from tests.web.door import open_door
+from tests.web.door import Door, open_door
 
 
 class Users(Service):
@@ -40,6 +40,16 @@ class Users(Service):
     @action
     async def leaks_a_cancel(self, ctx: Context) -> None:
         raise asyncio.CancelledError
+
+
+async def _later(value: Any) -> Any:
+    await asyncio.sleep(0)
+    return value
+
+
+def _running(at: Door) -> Any:
+    assert at.service._server is not None
+    return at.service._server.statistics()["requests_running"]
 
 
 ALIASES = {
@@ -90,6 +100,10 @@ async def test_a_request_id_that_could_do_harm_is_replaced(door: OpenDoor, given
         ("OPTIONS", "/get", 204),
         ("PROPFIND", "/get", 405),
         ("GET", "/cancel", 500),
+        ("GET", "/a/../b", 400),
+        ("TRACE", "/get", 405),
+        ("CONNECT", "/get", 405),
+        ("OPTIONS", "*", 204),
     ],
 )
 async def test_every_answer_has_one_request_id_of_its_own(door: OpenDoor, method, target, status):
@@ -111,6 +125,25 @@ async def test_the_gateway_is_the_caller_at_level_two(door: OpenDoor):
     assert ("api", 2) == (answer.json["caller"], answer.json["level"])
 
 
+@pytest.mark.parametrize(
+    ("method", "target", "headers", "status", "told"),
+    [
+        ("GET", "/a/../b", {}, 400, "r1"),
+        ("POST", "/get", {"Content-Length": "99999999"}, 413, "r1"),
+        ("GET", "/get", {"Connection": "upgrade", "Upgrade": "websocket"}, 400, "r1"),
+        ("POST", "/get", {"Content-Length": "x"}, 400, None),
+    ],
+)
+async def test_what_the_server_refuses_has_the_clients_id_if_its_head_could_be_read(
+    door: OpenDoor, method, target, headers, status, told
+):
+    at = await door(Users, routes=[{"aliases": ALIASES}])
+
+    answer = await at.ask(method, target, headers={"X-Request-ID": "r1", **headers})
+
+    assert (status, told) == (answer.status, answer.header("X-Request-ID"))
+
+
 # --- deadline ---
 
 
@@ -127,6 +160,29 @@ async def test_a_request_ends_at_its_deadline_whatever_the_action_does(door: Ope
         assert (200, "did it anyway") == (answer.status, answer.json)
     assert at.service._server is not None
     assert 0 == at.service._server.statistics()["requests_running"]
+
+
+@pytest.mark.parametrize("fallback", [{"tea": 1}, lambda ctx, error: {"tea": 1}, lambda ctx, error: _later({"tea": 1})])
+async def test_a_fallback_answers_for_an_action_that_takes_too_long(door: OpenDoor, fallback):
+    options = {"timeout": 0.05, "fallbackResponse": fallback}
+    at = await door(Users, routes=[{"aliases": ALIASES, "callOptions": options}])
+
+    assert (200, {"tea": 1}) == ((answer := await at.get("/hang")).status, answer.json)
+    assert (200, "did it anyway") == ((answer := await at.get("/stubborn")).status, answer.json)
+
+
+async def test_a_fallback_is_not_for_clients_that_leave(door: OpenDoor):
+    asked: list[object] = []
+    options = {"timeout": 5, "fallbackResponse": lambda ctx, error: asked.append(error)}
+    at = await door(Users, routes=[{"aliases": ALIASES, "callOptions": options}])
+
+    _, writer = await asyncio.open_connection("127.0.0.1", at.port)
+    writer.write(b"GET /hang HTTP/1.1\r\nHost: x\r\n\r\n")
+    await until(lambda: _running(at) == 1)
+    writer.close()
+    await until(lambda: _running(at) == 0)
+
+    assert [] == asked
 
 
 async def test_a_hook_that_hangs_ends_at_the_deadline_too(door: OpenDoor):
@@ -315,29 +371,3 @@ async def test_an_error_hook_that_fails_is_logged_and_answered_with_500(door: Op
 
     assert (500, "INTERNAL_ERROR") == (answer.status, answer.type)
     assert "onError failed" in [record.message for record in caplog.records]
-
-
-# --- log ---
-
-
-@pytest.mark.parametrize("target", ["/get", "/none"])
-async def test_a_request_is_logged_if_asked_for_without_its_query(door: OpenDoor, caplog, target):
-    at = await door(Users, routes=[{"aliases": ALIASES}], logRequest="info")
-
-    with caplog.at_level(logging.INFO, "tautomer.web"):
-        answer = await at.get(f"{target}?token=secret")
-
-    (record,) = [one for one in caplog.records if one.message == "request"]
-    assert ("GET", target, answer.status) == (record.method, record.path, record.status)
-    assert (answer.header("X-Request-ID"), "127.0.0.1") == (record.request, record.client)
-    assert "secret" not in str(vars(record))
-
-
-async def test_nothing_is_logged_of_a_request_otherwise(door: OpenDoor, caplog):
-    at = await door(Users, routes=[{"aliases": ALIASES}])
-
-    with caplog.at_level(logging.DEBUG, "tautomer.web"):
-        await at.get("/get")
-        await at.get("/none")
-
-    assert [] == [record for record in caplog.records if record.name == "tautomer.web"]

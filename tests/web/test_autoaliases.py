@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,9 +12,9 @@ from hypothesis import strategies as st
 
 from tautomer import Context, Service, action, event
 from tautomer.registry.registry import ServiceEntry
-from tautomer.web.autoaliases import ALIASES_MAX, annotated_aliases
-from tautomer.web.routes import Route, RouteTable
-from tautomer.web.settings import read_settings
+from tautomer.web.routing.autoaliases import ALIASES_MAX, annotated_aliases
+from tautomer.web.routing.routes import Route, RouteTable
+from tautomer.web.settings.loading import read_settings
 from tests.cluster import Cluster
 from tests.web.conftest import OpenDoor
 from tests.web.door import Answer, Door, gateway
@@ -71,7 +72,15 @@ def test_several_nodes_with_one_service_give_one_alias_and_a_new_action_on_one_c
     )
 
 
-@pytest.mark.parametrize("rest", ["TRACE /x", 5, {"path": 5}, {"type": "stream"}, ["GET"] * 101])
+def test_where_nodes_differ_in_what_else_they_say_the_first_is_taken():
+    aliases, _ = annotated_aliases(
+        [entry({"get": {"rest": {"method": "GET", "path": "/x", "note": number}}}) for number in (1, 2)]
+    )
+
+    assert [{"note": 1}] == [one.options for one in aliases]
+
+
+@pytest.mark.parametrize("rest", ["TRACE /x", 5, {"path": 5}, {"type": "sock"}, ["GET"] * 101])
 def test_what_a_service_writes_wrong_is_told_with_the_reason(rest):
     aliases, faulty = annotated_aliases([entry({"bad": {"rest": rest}, "good": {"rest": "GET /good"}})])
 
@@ -126,7 +135,7 @@ JSON = st.recursive(
 @given(rest=JSON, base=JSON, visibility=JSON)
 def test_no_annotation_of_any_peer_breaks_the_gateway(rest, base, visibility):
     services = [entry({"a": {"rest": rest, "visibility": visibility}, "b": {"rest": "GET /fine"}}, rest=base)]
-    route = Route(read_settings({"routes": [{"autoAliases": True}]}, {})[0].routes[0], never, never, "api")
+    route = Route(read_settings({"routes": [{"autoAliases": True}]}, {})[0].routes[0], NEVER, "api")
 
     aliases, _ = annotated_aliases(services)
     route.generate(aliases)
@@ -136,8 +145,12 @@ def test_no_annotation_of_any_peer_breaks_the_gateway(rest, base, visibility):
         assert "users.b" in [alias.action for alias in route.aliases]
 
 
-def never(_exchange: Any) -> Any:
+def never(*_: Any) -> Any:
     raise AssertionError
+
+
+NEVER: Any = SimpleNamespace(handler=lambda *_: never, refusal=lambda _: never, lost=lambda _: never)
+"""Pipelines that nothing goes through."""
 
 
 class Users(Service):

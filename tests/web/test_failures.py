@@ -8,9 +8,14 @@ from typing import Any
 import pytest
 
 from tautomer import Context, Service, action, errors
-from tautomer.web.failures import failure_reply, is_on_purpose
+from tautomer.web.answers.failures import failure_reply, is_on_purpose
+from tautomer.web.messages.message import Request
 from tests.web.conftest import OpenDoor
 from tests.web.door import Door
+
+
+def asked(**headers: str) -> Request:
+    return Request.build(headers=headers.items())
 
 
 class OwnError(errors.MoleculerClientError):
@@ -144,7 +149,7 @@ async def test_strict_validation_tells_the_faults_without_the_values(door: OpenD
 def test_what_a_service_adds_to_its_own_validation_faults_stays():
     error = errors.ValidationError("no", data=[{"field": "a", "hint": "b", "actual": "secret", "nodeID": "n"}, "text"])
 
-    body = failure_reply(error, "r-1", "a.b", None).body
+    body = failure_reply(error, asked(), "a.b", None).body
 
     assert b'"data":[{"field":"a","hint":"b"},"text"]' in body
 
@@ -173,7 +178,7 @@ def test_what_a_node_sent_of_itself_stays_in_our_log(caplog):
         "node-7",
     )
 
-    reply = failure_reply(error, "r-1", "a.b", None)
+    reply = failure_reply(error, asked(), "a.b", None)
 
     assert not any(word in reply.body for word in (b"secret", b"node-7", b"app.js", b"TypeError"))
     (record,) = caplog.records
@@ -191,7 +196,7 @@ def test_the_words_of_a_node_about_nodes_are_replaced_by_ours():
         "node-7",
     )
 
-    assert b"node-7" not in failure_reply(error, "r-1", "a.b", None).body
+    assert b"node-7" not in failure_reply(error, asked(), "a.b", None).body
 
 
 def test_a_subclass_of_an_error_about_nodes_is_kept_quiet_too():
@@ -199,7 +204,7 @@ def test_a_subclass_of_an_error_about_nodes_is_kept_quiet_too():
         def __init__(self) -> None:
             super().__init__("a.b", "node-7")
 
-    reply = failure_reply(Odd(), "r-1", "a.b", None)
+    reply = failure_reply(Odd(), asked(), "a.b", None)
 
     assert 404 == reply.status
     assert b"node-7" not in reply.body
@@ -209,7 +214,7 @@ def test_an_error_whose_message_is_no_text_is_still_answered():
     error = errors.MoleculerError("x", 418)
     error.message = "\ud800"
 
-    assert (418, b"418" in failure_reply(error, "r-1", "a.b", None).body) == (418, True)
+    assert (418, b"418" in failure_reply(error, asked(), "a.b", None).body) == (418, True)
 
 
 async def test_response_headers_hold_for_errors_too_but_not_the_type(door: OpenDoor):
@@ -230,3 +235,75 @@ async def test_an_action_that_wants_to_end_the_process_ends_its_request(door: Op
     answer = await answer_to(door, error)
 
     assert (500, "INTERNAL_ERROR") == (answer.status, answer.type)
+
+
+PROBLEM = "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("accept", "is_problem"),
+    [
+        (PROBLEM, True),
+        (f"{PROBLEM}, application/json", True),
+        (f"application/json, {PROBLEM}", True),
+        (f"application/json, {PROBLEM};q=0.9", False),
+        (f"{PROBLEM};q=0.5, */*;q=0.1", True),
+        (f"{PROBLEM};q=0", False),
+        ("*/*", False),
+        ("application/*", False),
+        ("application/json", False),
+    ],
+)
+async def test_an_error_has_the_form_that_the_client_prefers(door: OpenDoor, accept: str, is_problem: bool) -> None:
+    at = await door(routes=[{"aliases": {"/x": "not.there"}}])
+
+    answer = await at.get("/x", Accept=accept)
+
+    kind = PROBLEM if is_problem else "application/json; charset=utf-8"
+    assert (503, kind, is_problem) == (answer.status, answer.header("Content-Type"), "status" in answer.json)
+
+
+async def test_the_members_of_a_problem(door: OpenDoor) -> None:
+    def fails(_request: Request) -> None:
+        raise errors.MoleculerClientError("no tea", 409, "NO TEA", {"pot": 1})
+
+    def breaks(_request: Request) -> None:
+        raise ValueError("secret")
+
+    at = await door(routes=[{"aliases": {"/fails": fails, "/breaks": breaks}}])
+    headers = {"Accept": PROBLEM, "X-Request-ID": "r-1"}
+
+    told, hidden = await at.get("/fails", **headers), await at.get("/breaks", **headers)
+    nowhere = await at.get("/nowhere", **headers)
+
+    assert {
+        "type": "urn:problem-type:NO%20TEA",
+        "title": "Conflict",
+        "status": 409,
+        "detail": "no tea",
+        "instance": "r-1",
+        "name": "MoleculerClientError",
+        "code": 409,
+        "data": {"pot": 1},
+    } == told.json
+    assert "Accept" == told.header("Vary")
+    assert (500, "Internal server error") == (hidden.json["status"], hidden.json["detail"])
+    assert b"secret" not in hidden.body
+    assert (404, PROBLEM, "Not Found") == (nowhere.status, nowhere.header("Content-Type"), nowhere.json["title"])
+
+
+async def test_a_problem_of_an_action_that_a_path_names(door: OpenDoor) -> None:
+    at = await door(routes=[{"mappingPolicy": "all"}])
+
+    answer = await at.get("/not/there", Accept=PROBLEM)
+
+    assert (404, "urn:problem-type:SERVICE_NOT_FOUND") == (answer.status, answer.json["type"])
+
+
+def test_a_problem_whose_data_has_no_json_form_goes_without() -> None:
+    error = errors.MoleculerClientError("no", 418, "", {"odd": object()})
+
+    reply = failure_reply(error, asked(accept=PROBLEM), "a.b", None)
+
+    assert isinstance(reply.body, bytes)
+    assert (418, b"about:blank" in reply.body, b"odd" in reply.body) == (reply.status, True, False)

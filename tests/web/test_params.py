@@ -70,6 +70,28 @@ async def test_without_merging_the_three_stand_side_by_side(door: OpenDoor, targ
     assert expected == answer.json["params"]
 
 
+@pytest.mark.parametrize(
+    ("method", "target", "body", "expected"),
+    [
+        ("GET", "/echo/params?a=1", None, {"query": {"a": "1"}}),
+        ("POST", "/echo/params", {"b": 2}, {"body": {"b": 2}, "query": {}}),
+    ],
+)
+async def test_a_path_that_names_an_action_has_no_values(door: OpenDoor, method, target, body, expected):
+    at = await door(Echo, routes=[{"mappingPolicy": "all", "mergeParams": False}])
+
+    answer = await (at.get(target) if body is None else at.send(method, target, body))
+
+    assert expected == answer.json["params"]
+
+
+async def test_internal_actions_get_their_params_by_name(door: OpenDoor):
+    route = {"mappingPolicy": "all", "mergeParams": False, "whitelist": ["$node.*"]}
+    at = await door(Echo, routes=[route])
+
+    assert [] == (await at.get("/~node/events?skipInternal=true")).json
+
+
 async def test_a_form_is_read_as_the_query_is(door: OpenDoor):
     at = await door(Echo, routes=[{"aliases": ALIASES}])
 

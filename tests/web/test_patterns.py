@@ -6,15 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tautomer.web.patterns import ANY_METHOD, METHODS, PatternError, PatternTable, fold, parse_pattern
+from tautomer.web.routing.patterns import ANY_METHOD, METHODS, PatternError, fold, parse_patterns
+from tautomer.web.routing.table import PatternTable
 
 
-def table(*patterns: str) -> PatternTable[str]:
+def table(*patterns: str, declared: bool = False, sensitive: bool = False) -> PatternTable[str]:
     """Each pattern is its own target; ``GET /x`` or ``/x`` for all methods."""
-    made: PatternTable[str] = PatternTable()
+    made: PatternTable[str] = PatternTable(declared)
     for pattern in patterns:
         method, _, path = pattern.rpartition(" ")
-        made.add(method or ANY_METHOD, parse_pattern(path), pattern)
+        for one in parse_patterns(path, sensitive=sensitive):
+            made.add(method or ANY_METHOD, one, pattern)
     return made
 
 
@@ -34,12 +36,48 @@ def table(*patterns: str) -> PatternTable[str]:
         ("/files/:name.json", "/files/a.JSON", {"name": "a"}),
         ("/files/:name.json", "/files/a.b.json", {"name": "a.b"}),
         ("/range/{from}-{to}", "/range/1-5", {"from": "1", "to": "5"}),
-        ("/range/{from}-{to}", "/range/1-2-3", {"from": "1", "to": "2-3"}),
+        ("/range/{from}-{to}", "/range/1-2-3", {"from": "1-2", "to": "3"}),
+        ("/range/{a}-{b}-{c}", "/range/1--2-3-4", {"a": "1--2", "b": "3", "c": "4"}),
+        ("/range/{from}-{to}", "/range/---", {"from": "-", "to": "-"}),
         ("/v:version/x", "/V2/x", {"version": "2"}),
         ("/static/*rest", "/static/css/a.css", {"rest": "css/a.css"}),
         ("/static/*rest", "/static/a/", {"rest": "a"}),
         ("/*all", "/a/b", {"all": "a/b"}),
         ("/straße", "/straße", {}),
+        ("/static/{rest:path}", "/static/css/a.css", {"rest": "css/a.css"}),
+        ("/users{/:id}", "/users/5", {"id": "5"}),
+        ("/users{/:id}", "/users", {}),
+        ("/users{/{id}}", "/users/5", {"id": "5"}),
+        ("/files/:name{.:ext}", "/files/a.txt", {"name": "a", "ext": "txt"}),
+        ("/files/:name{.:ext}", "/files/a", {"name": "a"}),
+        ("/a{/b{/:c}}", "/a/b/1", {"c": "1"}),
+        ("/a{/b{/:c}}", "/a/b", {}),
+        ("/a{/b{/:c}}", "/a", {}),
+        ("{/:a}{/:b}", "/1/2", {"a": "1", "b": "2"}),
+        ("{/:a}{/:b}", "/1", {"a": "1"}),
+        ("{/:a}{/:b}", "/", {}),
+        ("/static{/*rest}", "/static", {}),
+        ("/static{/*rest}", "/static/a/b", {"rest": "a/b"}),
+        ("/opt/:name?", "/opt", {}),
+        ("/opt/:name?", "/opt/x", {"name": "x"}),
+        ("/:lang?/help", "/help", {}),
+        ("/:lang?/help", "/de/help", {"lang": "de"}),
+        ("/a-:x?", "/a", {}),
+        ("/a-:x?", "/a-1", {"x": "1"}),
+        ("/some/:rest*", "/some", {}),
+        ("/some/:rest*", "/some/a/b", {"rest": "a/b"}),
+        ("/some/:rest+", "/some/a/b", {"rest": "a/b"}),
+        ("/some/:rest(.*)", "/some/a/b", {"rest": "a/b"}),
+        ("/some/(.*)", "/some/a/b", {"0": "a/b"}),
+        (r"/users/:id(\d+)", "/users/57", {"id": "57"}),
+        (r"/users/:id(\d+)?", "/users", {}),
+        (r"/v:major(\d+).:minor(\d+)", "/v1.12", {"major": "1", "minor": "12"}),
+        ("/users/:id([a-f]{2,4})", "/users/AbC", {"id": "AbC"}),
+        ("/size/:of(big|small(?:er)?)", "/size/smaller", {"of": "smaller"}),
+        (r"/v1/users\:batch", "/v1/users:batch", {}),
+        (r"/a\{b\}/:c", "/a{b}/1", {"c": "1"}),
+        ('/a/:"user-id"', "/a/1", {"user-id": "1"}),
+        ("/:größe", "/5", {"größe": "5"}),
     ],
 )
 def test_a_path_that_fits_gives_its_values(pattern, path, values):
@@ -73,6 +111,14 @@ def test_a_path_that_fits_gives_its_values(pattern, path, values):
         ("/static/*rest", "/static/a//b"),
         ("/k", "/\u212a"),  # The Kelvin sign is a small k to `str.lower`.
         ("/STRASSE", "/straße"),
+        ("/users{/:id}", "/users/5/6"),
+        ("/users{/:id}", "/users//"),
+        ("/some/:rest+", "/some"),
+        (r"/users/:id(\d+)", "/users/5a"),
+        (r"/users/:id(\d+)", "/users/\u0665"),  # A digit to Unicode, not to JavaScript's `\d`.
+        (r"/users/:id(\d+)", "/users/" + "5" * 257),
+        ("/users/:id(k)", "/users/\u212a"),
+        (r"/users/:id(\d+)", "/users/5\n"),
     ],
 )
 def test_a_path_that_does_not_fit_is_not_bent_until_it_does(pattern, path):
@@ -92,6 +138,10 @@ def test_a_path_that_does_not_fit_is_not_bent_until_it_does(pattern, path):
         (["/a/b", "/a/B"], "/a/b", "/a/b"),
         (["/a/:x", "/a/:y"], "/a/1", "/a/:x"),
         (["DELETE /users/me", "GET /users/:id"], "/users/me", "GET /users/:id"),
+        (["/users/:id", r"/users/:id(\d+)"], "/users/5", r"/users/:id(\d+)"),
+        (["/users/:id", r"/users/:id(\d+)"], "/users/x", "/users/:id"),
+        (["/users{/:id}", "/users"], "/users", "/users{/:id}"),
+        (["/users{/:id}", "/users/me"], "/users/me", "/users/me"),
     ],
 )
 def test_the_most_specific_pattern_with_the_method_wins_and_of_equals_the_first(patterns, path, winner):
@@ -137,9 +187,9 @@ def test_an_alias_without_method_takes_no_rare_one(method):
 def test_who_comes_later_gets_only_the_methods_that_are_left():
     patterns: PatternTable[str] = PatternTable()
 
-    assert patterns.add("GET", parse_pattern("/a"), "first")
-    assert patterns.add("*", parse_pattern("/A"), "second")
-    assert not patterns.add("*", parse_pattern("/a"), "third")
+    assert patterns.add("GET", *parse_patterns("/a"), "first")
+    assert patterns.add("*", *parse_patterns("/A"), "second")
+    assert not patterns.add("*", *parse_patterns("/a"), "third")
     assert ("first", {}) == patterns.match("GET", "/a")
     assert ("second", {}) == patterns.match("POST", "/a")
 
@@ -155,12 +205,34 @@ def test_who_comes_later_gets_only_the_methods_that_are_left():
         "/a/:b:c",
         "/a/{b}{c}",
         "/a/:x/:x",
-        "/opt{/:name}",
-        "/a/{b:path}",
-        "/a/:id?",
-        "/a/:id+",
-        "/a/:id(\\d+)",
+        "/opt{/:name",
+        "/opt/:name}",
+        "/a{}",
+        "/a{/:x}{/:y}{/:z}{/:u}{/:v}{/:w}",
+        "/a?",
+        "/a/:id??",
+        "/a:id+",
+        "/a/:id+/b",
+        "/a/{rest:path}/b",
+        "/a/(.*)/b",
+        "/a(.*)",
+        "/a/(\\d+)",
+        "/a/:id(\\d+",
+        "/a/:id()",
+        "/a/:id((a)b)",
+        "/a/:id((?=a)b)",
+        "/a/:id((?:a+)+)",
+        "/a/:id((?:a|a)*)",
+        "/a/:id((?:a){9})",
+        "/a/:id(a*a*a*a*)",
+        "/a/:id(*)",
+        "/a/:id([[a])",
+        "/a/:id(a{99999999999})",
+        "/a/:id(" + "a" * 101 + ")",
+        "/a/:a(\\d+):b(\\d+)",
         "/a/[b]",
+        "/a\\",
+        "/a\\/b",
         "/a!",
         "/a b",
         "/a/../b",
@@ -175,7 +247,61 @@ def test_who_comes_later_gets_only_the_methods_that_are_left():
 )
 def test_what_is_no_pattern_is_refused_with_a_reason(path):
     with pytest.raises(PatternError, match=r".{10}"):
-        parse_pattern(path)
+        parse_patterns(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [("/a/:id(\\d+)", "only the gateway's own settings"), ("/a{/:x}{/:y}{/:z}", "more than 2 optional parts")],
+)
+def test_what_a_peer_writes_may_cost_less(path, reason):
+    assert parse_patterns(path)
+    with pytest.raises(PatternError, match=reason):
+        parse_patterns(path, trusted=False)
+
+
+def test_older_spellings_are_open_to_peers():
+    assert 2 == len(parse_patterns("/a/:rest(.*)", trusted=False) + parse_patterns("/b/:rest+", trusted=False))
+
+
+def test_case_counts_where_it_is_asked_for():
+    made = table("/Users/:id", "/Users/:name.JSON", "/Fix", r"/Code/:c([A-Z]+)", sensitive=True)
+
+    assert ("/Users/:id", {"id": "a"}) == made.match("GET", "/Users/a")
+    assert ("/Users/:name.JSON", {"name": "a"}) == made.match("GET", "/Users/a.JSON")
+    assert ("/Users/:id", {"id": "a.json"}) == made.match("GET", "/Users/a.json")
+    assert ("/Fix", {}) == made.match("GET", "/Fix/")
+    assert [None, None, None] == [made.match("GET", path) for path in ("/users/a", "/fix", "/Code/abc")]
+
+
+def test_text_of_which_the_case_counts_is_as_specific_as_other_text():
+    made: PatternTable[str] = PatternTable()
+    made.add("GET", *parse_patterns("/:any"), "any")
+    made.add("GET", *parse_patterns("/Fix", sensitive=True), "fix")
+    made.add("GET", *parse_patterns("/users/:id"), "user")
+
+    found = [made.match("GET", path) for path in ("/Fix", "/fix", "/USERS/5")]
+
+    assert [("fix", {}), ("any", {"any": "fix"}), ("user", {"id": "5"})] == found
+
+
+@pytest.mark.parametrize(
+    ("patterns", "path", "winner"),
+    [
+        (["/users/:id", "/users/me"], "/users/me", "/users/:id"),
+        (["/*rest", "/users/me"], "/users/me", "/*rest"),
+        (["/users/me", "/*rest"], "/users/me", "/users/me"),
+        (["POST /users/:id", "GET /users/me", "GET /*rest"], "/users/me", "GET /users/me"),
+        (["/users{/:id}", "/users"], "/users", "/users{/:id}"),
+        (["/", "/*rest"], "/", "/"),
+        (["/:a/x", "/b/:c"], "/b/x", "/:a/x"),
+    ],
+)
+def test_in_the_order_of_declaration_the_first_that_fits_wins(patterns, path, winner):
+    found = table(*patterns, declared=True).match("GET", path)
+
+    assert isinstance(found, tuple)
+    assert winner == found[0]
 
 
 SEGMENT = st.text(st.sampled_from("aAbB.-~$@é"), min_size=1, max_size=3).filter(lambda text: text not in (".", ".."))
@@ -189,25 +315,6 @@ def test_any_pattern_matches_the_path_it_was_made_of(segments, values):
     found = table(pattern).match("GET", "/" + "/".join(segments))
 
     assert (pattern, expected) == found
-
-
-@given(
-    patterns=st.lists(st.lists(st.sampled_from(["a", "b", ":x"]), min_size=1, max_size=3), max_size=6),
-    path=st.lists(st.sampled_from("abc"), min_size=1, max_size=3),
-)
-def test_the_table_finds_what_trying_each_pattern_finds(patterns, path):
-    """Against a naive model: the fitting pattern whose first difference is text before a value."""
-    fitting = [p for p in patterns if len(p) == len(path) and all(s in (":x", t) for s, t in zip(p, path, strict=True))]
-    expected = min(fitting, key=lambda p: [segment == ":x" for segment in p], default=None)
-    made: PatternTable[str] = PatternTable()
-    for pattern in patterns:
-        # One name cannot stand twice in a pattern.
-        named = [f":x{i}" if segment == ":x" else segment for i, segment in enumerate(pattern)]
-        made.add("GET", parse_pattern("/".join(named)), "/".join(pattern))
-
-    found = made.match("GET", "/" + "/".join(path))
-
-    assert (None if expected is None else "/".join(expected)) == (found[0] if isinstance(found, tuple) else None)
 
 
 @given(path=st.text(max_size=60))

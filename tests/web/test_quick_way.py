@@ -9,7 +9,8 @@ import pytest
 
 from tautomer import Broker, Context, Middleware, Service, Settings, action
 from tautomer.errors import MoleculerClientError
-from tautomer.web.message import Reply, Request
+from tautomer.web.exchange import Offer
+from tautomer.web.messages.message import Reply, Request
 from tests.web.door import Answer, Door, open_door
 
 
@@ -91,6 +92,13 @@ async def test_an_action_sees_the_same(at: Door, query: str, headers: dict[str, 
     assert (True, True, "api", 2) == (one["has_parent"], one["own_id"], one["caller"], one["level"])
     # The id that a client brings along may come twice, so it is not that of the gateway's context.
     assert one["parent_is_request"] == (not headers)
+
+
+async def test_from_the_second_request_on_the_quick_way_is_taken(at: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    await at.get("/quick/x")
+    monkeypatch.delattr(Offer, "__init__")  # The stages would make one.
+
+    assert 200 == (await at.get("/quick/x")).status
 
 
 @pytest.mark.parametrize("target", ["do/teapot", "do/fails"])
@@ -189,3 +197,30 @@ async def test_a_query_that_is_too_large_is_refused_before_it_is_seen_that_nobod
     await at.broker.stop()
 
     assert (400, "TOO_MANY_PARAMS") == (answer.status, answer.type)
+
+
+@pytest.mark.parametrize(
+    ("route", "settings", "quick"),
+    [
+        ({}, {}, True),
+        (
+            {"rateLimit": False, "use": [], "logging": False},
+            {"trustedProxies": ["10.0.0.1"], "logResponse": True},
+            True,
+        ),
+        ({}, {"use": [looks_only]}, False),
+        ({}, {"rateLimit": {"limit": 1}}, False),
+        ({}, {"rootCallOptions": {"meta": {"a": 1}}}, False),
+        ({}, {"logRequestParams": "debug"}, False),
+        ({"authentication": looks_only}, {}, False),
+        ({"authorization": looks_only}, {}, False),
+    ],
+)
+async def test_only_what_is_on_leaves_the_quick_way(route: Any, settings: Any, quick: bool) -> None:
+    at = await open_door(Facts, routes=[{"aliases": {"/x": "facts.seen"}, **route}], **settings)
+    gateway = at.service.gateway
+    assert gateway is not None
+    (alias,) = gateway.routes[0].aliases
+    await at.broker.stop()
+
+    assert quick == alias.handler.__qualname__.startswith("quick_handler")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tautomer import Broker, Context, Service, action, errors
-from tautomer.web.message import Request
+from tautomer.web.messages.message import Request
 from tests.web.conftest import OpenDoor
 from tests.web.door import gateway
 

@@ -154,7 +154,10 @@ async def test_list_aliases(door: OpenDoor):
 
 
 async def test_list_aliases_by_route_and_with_schemas_over_http(door: OpenDoor):
-    at = await door(Users, routes=[{**ROUTE, "path": "/"}, {"path": "/admin", "autoAliases": True}], debounce_time=0.01)
+    direct = {"path": "/direct", "mappingPolicy": "all"}
+    at = await door(
+        Users, routes=[{**ROUTE, "path": "/"}, direct, {"path": "/admin", "autoAliases": True}], debounce_time=0.01
+    )
     target = "/admin/api/list-aliases?grouping=true&withActionSchema=true"
     async with asyncio.timeout(5):
         while (answer := await at.get(target)).status != 200:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
 
 import pytest
 
 from tautomer import ApiGatewayService, Broker
 from tautomer.errors import BrokerOptionsError, ServiceSchemaError
-from tautomer.web.limits import HttpLimits
-from tautomer.web.settings import BodyParsers, GatewaySettings, RouteSettings, read_route, read_settings
+from tautomer.web.messages.limits import HttpLimits
+from tautomer.web.routing.aliases import snake
+from tautomer.web.settings.loading import read_route, read_settings
+from tautomer.web.settings.methods import Methods
+from tautomer.web.settings.records import GatewaySettings, RouteSettings
 
 
 def read(environment=None, **settings) -> GatewaySettings:
@@ -39,7 +43,7 @@ def test_the_defaults_of_a_route_close_what_is_not_named():
     assert "restrict" == route.mapping_policy
     assert route.merge_params
     assert not route.auto_aliases
-    assert BodyParsers(json=True, urlencoded=True) == route.body_parsers
+    assert ["json", "urlencoded"] == [parser.kind for parser in route.body_parsers.in_order]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +80,7 @@ def test_durations_are_milliseconds_under_camel_case_and_seconds_otherwise():
 
 
 def test_seconds_that_look_like_milliseconds_are_kept_and_warned_about():
-    settings, warnings = read_settings({"routes": [{"callOptions": {"timeout": 30_000}}]}, {})
+    settings, warnings = read_settings({"routes": [{"autoAliases": True, "callOptions": {"timeout": 30_000}}]}, {})
 
     assert 30_000 == settings.routes[0].call_options["timeout"]
     assert ["settings.routes[0].callOptions.timeout is 30000 seconds; was it meant as milliseconds?"] == warnings
@@ -92,22 +96,7 @@ def test_the_limits_are_those_of_the_server():
     ("value", "level"), [(True, logging.INFO), ("debug", logging.DEBUG), (False, None), (None, None)]
 )
 def test_logging_of_requests_is_a_level_or_off(value, level):
-    assert level == read(logRequest=value).log_request
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (True, BodyParsers()),
-        (None, BodyParsers()),
-        (False, BodyParsers(json=False, urlencoded=False)),
-        ({"json": True}, BodyParsers(json=True, urlencoded=False)),
-        ({"json": {}, "urlencoded": {"extended": True}}, BodyParsers()),
-        ({"text": False, "json": True}, BodyParsers(json=True, urlencoded=False)),
-    ],
-)
-def test_body_parsers(value, expected):
-    assert expected == read_one(bodyParsers=value).body_parsers
+    assert level == read(logRequest=value).logs.request
 
 
 def test_all_faults_are_told_at_once_and_where_they_are():
@@ -136,23 +125,7 @@ def test_all_faults_are_told_at_once_and_where_they_are():
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"cors": True}, "settings.cors is not supported yet"),
-        ({"rateLimit": {"limit": 5}}, "settings.rateLimit is not supported yet"),
-        ({"etag": "weak"}, "settings.etag is not supported yet"),
-        ({"assets": {"folder": "x"}}, "settings.assets is not supported yet"),
-        ({"https": {"key": "k"}}, "settings.https is not supported yet"),
-        ({"server": False}, "settings.server is not supported yet"),
-        ({"use": [len]}, "settings.use is not supported yet"),
-        ({"optimizeOrder": False}, "settings.optimizeOrder is not supported yet"),
-        ({"requestTimeout": 5_000}, "use 'limits.request_time'"),
-        ({"routes": [{"authentication": True}]}, "settings.routes[0].authentication is not supported yet"),
-        ({"routes": [{"authorization": len}]}, "settings.routes[0].authorization is not supported yet"),
-        ({"routes": [{"cors": {"origin": "*"}}]}, "settings.routes[0].cors is not supported yet"),
-        ({"routes": [{"camelCaseNames": True}]}, "settings.routes[0].camelCaseNames is not supported yet"),
-        ({"routes": [{"bodyParsers": {"raw": True}}]}, "settings.routes[0].bodyParsers.raw is not supported yet"),
-        ({"routes": [{"bodyParsers": {"json": {"limit": "2MB"}}}]}, "limits.body_bytes_max"),
-        ({"routes": [{"callOptions": {"retries": 3}}]}, "callOptions.retries is not supported yet"),
-        ({"routes": [{"aliases": {"POST /up": "multipart:a.b"}}]}, "'multipart' is not supported yet"),
+        ({"rootCallOptions": {"parentSpan": {}}}, "settings.rootCallOptions.parentSpan is not supported yet"),
     ],
 )
 def test_what_moleculer_web_has_and_we_have_not_yet_stops_the_start(settings, told):
@@ -164,7 +137,7 @@ def test_what_moleculer_web_has_and_we_have_not_yet_stops_the_start(settings, to
 
 
 def test_what_is_not_supported_may_be_switched_off():
-    assert read() == read(cors=None, etag=False, server=True, optimizeOrder=True, http2=False, rateLimit=None)
+    assert read() == read(cors=None, etag=False, server=True, http2=False, rateLimit=None)
 
 
 @pytest.mark.parametrize(
@@ -184,6 +157,22 @@ def test_what_is_not_supported_may_be_switched_off():
         ({"logRequest": "loud"}, "name of a log level"),
         ({"routes": [{"path": "/:x", "mappingPolicy": "all"}]}, "needs a path without values"),
         ({"routes": [{"path": "/a?"}]}, "settings.routes[0].path"),
+        ({"routes": [{"path": "/a{/b}", "mappingPolicy": "all"}]}, "needs a path without values"),
+        ({"optimizeOrder": "no"}, "settings.optimizeOrder is true or false"),
+        ({"internalServiceSpecialChar": ""}, "settings.internalServiceSpecialChar is a text that is not empty"),
+        ({"internalServiceSpecialChar": re.compile(b"~")}, "settings.internalServiceSpecialChar is a text"),
+        ({"requestTimeout": 5, "limits": {"requestTime": 5}}, "settings.limits.request_time is given twice"),
+        ({"requestTimeout": -1}, "settings.requestTimeout is a number, 0 or more"),
+        ({"logRouteRegistration": "loud"}, "settings.logRouteRegistration is true, false or the name of a log level"),
+        ({"routes": [{"camelCaseNames": 1}]}, "settings.routes[0].camelCaseNames is true or false"),
+        ({"routes": [{"pathToRegexpOptions": {"end": False}}]}, "pathToRegexpOptions.end can only be True: end the"),
+        ({"routes": [{"pathToRegexpOptions": {"delimiter": "."}}]}, "pathToRegexpOptions.delimiter can only be '/'"),
+        ({"routes": [{"pathToRegexpOptions": {"sensitiv": True}}]}, "did you mean 'sensitive'"),
+        (
+            {"routes": [{"aliases": {"GET /x": [lambda request: 1, "a.b"]}}]},
+            "is a stage and takes (request, call_next)",
+        ),
+        ({"routes": [{"aliases": {"GET /x": lambda request, more: 1}}]}, "a function that answers takes (request)"),
         ({"routes": [{"whitelist": [5]}]}, "each entry is an action name"),
         ({"routes": [{"autoAliases": "yes"}]}, "true or false"),
         ({"routes": [{"bodyParsers": "json"}]}, "true, false or a mapping"),
@@ -197,6 +186,131 @@ def test_a_wrong_value_is_told(settings, told):
     assert any(told in fault for fault in faults(**settings))
 
 
+def test_moleculer_webs_names_for_limits_are_milliseconds():
+    limits = read(requestTimeout=60_000, httpServerTimeout=None).limits
+
+    assert (60.0, 5.0) == (limits.request_time, limits.keep_alive_idle)
+    assert 2.0 == read(http_server_timeout=2).limits.keep_alive_idle
+
+
+def test_options_of_patterns_that_change_nothing_are_taken():
+    options = {"sensitive": True, "strict": True, "trailing": False, "end": True, "start": True, "delimiter": "/"}
+
+    assert read_one(pathToRegexpOptions=options).case_sensitive
+    assert not read_one(path_to_regexp_options={}).case_sensitive
+
+
+@pytest.mark.parametrize(
+    ("route", "told"),
+    [
+        ({"blacklist": ["admin*"]}, "settings.routes[0].blacklist: 'admin*' fits no name with a dot"),
+        ({"whitelist": ["*"]}, "write '**' for all that begins so"),
+        ({"debounceTime": 500}, "settings.routes[0].debounceTime has no effect"),
+        ({"callOptions": {"timeout": 1000}}, "callOptions.timeout is 1000 seconds; was it meant as milliseconds?"),
+        ({"aliases": {"GET /x": {"action": "a.b", "fulPath": "/y"}}}, "was 'full_path' meant?"),
+    ],
+)
+def test_what_is_doubtful_is_warned_about(route, told):
+    _, warnings = read_settings({"routes": [{"autoAliases": True, **route}]}, {})
+
+    assert 1 == len(warnings)
+    assert told in warnings[0]
+
+
+@pytest.mark.parametrize("name", ["checkOrigin", "check_origin"])
+def test_methods_that_moleculer_web_would_call_are_warned_about(name):
+    methods = Methods({name: print, "check_stock": print})
+
+    _, warnings = read_settings({"routes": [{"autoAliases": True}]}, {}, methods)
+
+    assert ["the method 'check_origin' is not called by the gateway; `cors.origin` takes a function"] == warnings
+
+
+@pytest.mark.parametrize(
+    ("route", "told"),
+    [
+        ({}, True),
+        ({"aliases": {}}, True),
+        ({"mappingPolicy": "restrict"}, False),
+        ({"mappingPolicy": "all"}, False),
+        ({"autoAliases": True}, False),
+        ({"aliases": {"GET /x": "a.b"}}, False),
+    ],
+)
+def test_a_route_that_moleculer_web_would_open_is_warned_about(route, told):
+    _, warnings = read_settings({"routes": [route]}, {})
+
+    assert told is any("settings.routes[0] leads nowhere" in warning for warning in warnings)
+
+
+GATEWAY_KEYS = [
+    "port",
+    "ip",
+    "server",
+    "https",
+    "http2",
+    "httpServerTimeout",
+    "requestTimeout",
+    "path",
+    "routes",
+    "use",
+    "cors",
+    "rateLimit",
+    "etag",
+    "assets",
+    "onError",
+    "qsOptions",
+    "internalServiceSpecialChar",
+    "rootCallOptions",
+    "optimizeOrder",
+    "debounceTime",
+    "logRequest",
+    "logRequestParams",
+    "logResponse",
+    "logResponseData",
+    "log4XXResponses",
+    "logRouteRegistration",
+]
+ROUTE_KEYS = [
+    "path",
+    "name",
+    "aliases",
+    "autoAliases",
+    "mappingPolicy",
+    "whitelist",
+    "blacklist",
+    "bodyParsers",
+    "mergeParams",
+    "use",
+    "callOptions",
+    "camelCaseNames",
+    "authentication",
+    "authorization",
+    "onBeforeCall",
+    "onAfterCall",
+    "onError",
+    "cors",
+    "rateLimit",
+    "etag",
+    "logging",
+    "busboyConfig",
+    "pathToRegexpOptions",
+    "debounceTime",
+]
+
+
+@pytest.mark.parametrize("spelling", [str, snake])
+def test_every_setting_of_moleculer_web_is_known_in_either_spelling(spelling):
+    given = {spelling(key): object() for key in GATEWAY_KEYS if key != "routes"}
+    given["routes"] = [{spelling(key): object() for key in ROUTE_KEYS}]
+
+    found = faults(**given)
+
+    # Each is a fault of its own, as no setting may be just any object; that it is unknown is none of them.
+    assert len(GATEWAY_KEYS) - 1 + len(ROUTE_KEYS) <= len(found)
+    assert [] == [fault for fault in found if "is not a setting" in fault]
+
+
 def test_two_routes_of_one_path_are_told_apart_by_their_names():
     assert 2 == len(read(routes=[{"path": "/a", "name": "x"}, {"path": "/a", "name": "y"}]).routes)
 
@@ -206,9 +320,9 @@ def test_what_belongs_to_the_service_is_left_alone():
 
 
 def test_a_route_alone_is_read_as_add_route_gives_it():
-    assert "/api/x" == read_route({"path": "/x"}, "/api").path
+    assert "/api/x" == read_route({"path": "/x"}, GatewaySettings(path="/api")).path
     with pytest.raises(ServiceSchemaError, match=r"route\.pahts is not a setting"):
-        read_route({"pahts": "/x"}, "/api")
+        read_route({"pahts": "/x"}, GatewaySettings(path="/api"))
 
 
 def test_the_records_name_the_nearest_setting_too():

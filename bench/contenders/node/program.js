@@ -19,6 +19,12 @@ function bench(broker) {
 			async nested(ctx) {
 				return await ctx.call("bench.empty");
 			},
+			cached: {
+				cache: { keys: ["id"] },
+				async handler(ctx) {
+					return { id: ctx.params.id, hello: "world" };
+				}
+			},
 			async echo(ctx) {
 				return ctx.params;
 			},
@@ -35,18 +41,43 @@ function bench(broker) {
 	});
 }
 
+const ALIASES = { "GET /hello": "bench.hello", "GET /users/:id": "bench.user" };
+
+const ROUTES = {
+	gateway: [
+		{ path: "/", aliases: ALIASES },
+		{ path: "/open", mappingPolicy: "all" }
+	],
+	guarded: [
+		{
+			path: "/",
+			aliases: ALIASES,
+			cors: { origin: ["http://app.test"], credentials: true },
+			rateLimit: { window: 60_000, limit: 1_000_000_000, headers: true },
+			authentication: true,
+			authorization: true
+		}
+	],
+	aliases: [
+		{
+			path: "/",
+			aliases: Object.fromEntries(Array.from({ length: 1000 }, (_, n) => [`GET /r${n}/:id`, "bench.user"]))
+		}
+	]
+};
+
 function gateway(broker) {
 	broker.createService({
 		name: "api",
 		mixins: [require("moleculer-web")],
-		settings: {
-			port: options.port,
-			ip: "127.0.0.1",
-			path: "/api",
-			routes: [
-				{ path: "/", aliases: { "GET /hello": "bench.hello", "GET /users/:id": "bench.user" } },
-				{ path: "/open", mappingPolicy: "all" }
-			]
+		settings: { port: options.port, ip: "127.0.0.1", path: "/api", routes: ROUTES[role] ?? ROUTES.gateway },
+		methods: {
+			async authenticate(ctx, route, req) {
+				return req.headers.authorization === "Bearer letmein" ? { id: 1 } : null;
+			},
+			async authorize(ctx) {
+				if (!ctx.meta.user) throw new Error("who are you?");
+			}
 		}
 	});
 }
@@ -57,10 +88,11 @@ function makeBroker() {
 		namespace: "bench",
 		logLevel: "warn",
 		metrics: false,
+		cacher: role === "local",
 		transporter: options.nats ?? null
 	});
 	if (role !== "caller" && role !== "edge") bench(broker);
-	if (role === "gateway" || role === "edge") gateway(broker);
+	if (role in ROUTES || role === "edge") gateway(broker);
 	return broker;
 }
 
@@ -73,6 +105,9 @@ function operationOf(broker, command) {
 		},
 		async nested(count) {
 			for (let i = 0; i < count; i++) await broker.call("bench.nested");
+		},
+		async cached(count) {
+			for (let i = 0; i < count; i++) await broker.call("bench.cached", { id: 5 });
 		},
 		async emit(count) {
 			for (let i = 0; i < count; i++) await broker.emit("bench.happened", params);

@@ -41,7 +41,8 @@ class Options:
     """What the driver wants of this process.
 
     Attributes:
-        role: ``local``, ``caller``, ``callee``, ``gateway`` (with the actions) or ``edge`` (gateway without them).
+        role: ``local``, ``caller``, ``callee``; ``gateway``, ``guarded`` and ``aliases`` (with the actions); or ``edge``
+            (gateway without them).
         nats: URL of the message broker, or None where the role needs none.
         port: Of the gateway, on 127.0.0.1.
     """
@@ -56,17 +57,34 @@ class Options:
 
     @property
     def has_gateway(self) -> bool:
-        return self.role in ("gateway", "edge")
+        return self.role in ("gateway", "guarded", "aliases", "edge")
 
     @property
     def gateway_settings(self) -> dict[str, Any]:
         aliases = {"GET /hello": "bench.hello", "GET /users/:id": "bench.user"}
-        return {
-            "port": self.port,
-            "ip": "127.0.0.1",
-            "path": "/api",
-            "routes": [{"path": "/", "aliases": aliases}, {"path": "/open", "mappingPolicy": "all"}],
-        }
+        routes: list[dict[str, Any]] = [{"path": "/", "aliases": aliases}, {"path": "/open", "mappingPolicy": "all"}]
+        if self.role == "guarded":
+            routes = [{"path": "/", "aliases": aliases, **GUARDS}]
+        elif self.role == "aliases":
+            routes = [{"path": "/", "aliases": {f"GET /r{number}/:id": "bench.user" for number in range(1000)}}]
+        return {"port": self.port, "ip": "127.0.0.1", "path": "/api", "routes": routes}
+
+
+async def authenticate(ctx: Any, route: Any, request: Any) -> dict[str, int] | None:
+    return {"id": 1} if request.headers.get("authorization") == "Bearer letmein" else None
+
+
+async def authorize(ctx: Any, route: Any, request: Any) -> None:
+    if not ctx.user:
+        raise RuntimeError("who are you?")
+
+
+GUARDS: dict[str, Any] = {
+    "cors": {"origin": ["http://app.test"], "credentials": True},
+    "rateLimit": {"window": 60, "limit": 1_000_000_000, "headers": True},
+    "authentication": authenticate,
+    "authorization": authorize,
+}
 
 
 def read_options() -> Options:
@@ -110,7 +128,11 @@ def _operation(broker: Caller, command: Mapping[str, Any]) -> Operation:
         for _ in range(count):
             await broker.call("bench.echo", params)
 
-    known: dict[str, Operation] = {"local": local, "nested": nested, "emit": emit, "remote": remote}
+    async def cached(count: int) -> None:
+        for _ in range(count):
+            await broker.call("bench.cached", {"id": 5})
+
+    known: dict[str, Operation] = {"local": local, "nested": nested, "cached": cached, "emit": emit, "remote": remote}
     return known[command["operation"]]
 
 

@@ -20,6 +20,10 @@ class Bench(Service):
     async def nested(self, ctx: Context) -> Any:
         return await ctx.call("bench.empty")
 
+    @action(cache={"keys": ["id"]})
+    async def cached(self, ctx: Context) -> dict[str, Any]:
+        return {"id": ctx.params["id"], "hello": "world"}
+
     @action()
     async def echo(self, ctx: Context) -> Any:
         return ctx.params
@@ -40,7 +44,12 @@ class Bench(Service):
 
 async def make_broker(options: Options) -> Broker:
     # It cannot be without a transporter; its own in-memory one stands in where the role needs none.
-    settings = Settings(transporter=options.nats or "memory://", namespace="bench", log_level="WARNING")
+    settings = Settings(
+        transporter=options.nats or "memory://",
+        namespace="bench",
+        log_level="WARNING",
+        cacher="memory" if options.role == "local" else None,
+    )
     broker = Broker(options.role, settings=settings)
     if options.has_actions:
         await broker.register(Bench("bench"))

@@ -20,6 +20,10 @@ class Bench(Service):
     async def nested(self, ctx: Context) -> Any:
         return await ctx.call("bench.empty")
 
+    @action(cache={"keys": ["id"]})
+    async def cached(self, ctx: Context) -> dict[str, Any]:
+        return {"id": ctx.params["id"], "hello": "world"}
+
     @action
     async def echo(self, ctx: Context) -> Any:
         return ctx.params
@@ -38,7 +42,9 @@ class Bench(Service):
 
 
 def make_broker(options: Options) -> Broker:
-    settings = Settings(transporter=options.nats, namespace="bench", log_level="WARNING")
+    settings = Settings(
+        transporter=options.nats, namespace="bench", log_level="WARNING", cacher=options.role == "local"
+    )
     broker = Broker(options.role, settings=settings)
     if options.has_actions:
         broker.create_service(Bench)

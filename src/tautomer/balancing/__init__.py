@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from tautomer.balancing.latencies import Latencies
 from tautomer.balancing.sampling import CpuUsage, Latency
-from tautomer.balancing.shard import Shard
 from tautomer.balancing.strategies import Strategies, StrategyFactory
 from tautomer.balancing.turns import Chance, Random, RoundRobin
+
+if TYPE_CHECKING:
+    from tautomer.balancing.shard import Shard
 
 __all__ = [
     "Chance",
@@ -19,3 +23,11 @@ __all__ = [
     "Strategies",
     "StrategyFactory",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "Shard":
+        raise AttributeError(f"module 'tautomer.balancing' has no attribute {name!r}")
+    from tautomer.balancing.shard import Shard
+
+    return Shard

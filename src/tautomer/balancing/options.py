@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from tautomer.errors import BrokerOptionsError
 from tautomer.settings import nearest
 
 
-@dataclass(frozen=True, slots=True)
-class Whole:
+class Whole(msgspec.Struct, frozen=True):
     """A whole number from `least` to `most`; None where that is `optional`."""
 
     least: int
@@ -28,8 +28,7 @@ class Whole:
         return f"a whole number from {self.least} to {self.most}"
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class Number(msgspec.Struct, frozen=True):
     """A number from `least` to `most`. `wire` is what one of ours is in Node's unit."""
 
     least: float
@@ -48,8 +47,7 @@ class Number:
         return f"a number from {self.least:g} to {self.most:g}"
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(msgspec.Struct, frozen=True):
     """A path, or a function of the context."""
 
     def fits(self, value: object) -> bool:

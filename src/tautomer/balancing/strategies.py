@@ -9,7 +9,6 @@ from typing import Any, Final, TypeAlias
 from tautomer.balancing.latencies import Latencies
 from tautomer.balancing.options import OPTIONS, read_options, snake_case, wire_options
 from tautomer.balancing.sampling import CpuUsage, Latency
-from tautomer.balancing.shard import Shard
 from tautomer.balancing.turns import Chance, Random, RoundRobin
 from tautomer.errors import BrokerOptionsError
 from tautomer.ports import Strategy
@@ -74,6 +73,9 @@ class Strategies:
                 return partial(CpuUsage, self._chance, **read)
             case "Latency":
                 return partial(Latency, self._chance, self.latencies, **read)
+        # Imported where it is used, as it brings the libraries of hashing with it.
+        from tautomer.balancing.shard import Shard
+
         return partial(Shard, self._chance, to_text=self._to_text, **read)
 
     def own(self, defined: Mapping[str, Any], service: Mapping[str, Any]) -> Callable[[], Strategy] | None:

@@ -18,6 +18,7 @@ from tautomer.loader import ServiceLike, ServiceLoadError, load_file, load_folde
 from tautomer.runner import run
 from tautomer.service import Service
 from tautomer.settings import Settings
+from tautomer.web.probes import Probes
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -57,6 +58,12 @@ LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "WARNING", "ERROR", "FATAL", "CR
     default=1,
     help="Run N nodes in processes of their own, one mesh on this machine unless -t says otherwise. [default: 1]",
 )
+@click.option(
+    "--probe-port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Answer /livez, /readyz and /startupz on this port (a gateway does so on its own).",
+)
 def run_command(
     targets: Sequence[str],
     broker_id: str | None,
@@ -65,6 +72,7 @@ def run_command(
     log_format: str,
     namespace: str,
     workers: int,
+    probe_port: int | None,
 ) -> None:
     """Run the services of folders, files and modules until SIGINT or SIGTERM."""
     debug = log_level.upper() in ("TRACE", "DEBUG")
@@ -75,6 +83,8 @@ def run_command(
     if not services:
         fail(f"no service found in {', '.join(targets)}: no public Service subclass with a name", code=EXIT_USAGE)
     if workers > 1:
+        if probe_port is not None:
+            fail("--probe-port is for one node: with --workers all of them would want that port", code=EXIT_USAGE)
         options = ["-l", log_level, "-f", log_format, "-n", namespace]
         sys.exit(supervise(workers, broker_id, targets, transporter, options, debug))
     be_a_worker(os.environ)
@@ -85,7 +95,8 @@ def run_command(
             log_format="JSON" if log_format.upper() == "JSON" else "PLAIN",
             namespace=namespace,
         )
-        code = run(*services, settings=settings, id=broker_id)
+        middlewares = [] if probe_port is None else [Probes(probe_port)]
+        code = run(*services, settings=settings, id=broker_id, middlewares=middlewares)
     except Exception as error:
         fail(start_failure(error, services), error, debug)
     sys.exit(code)

@@ -35,11 +35,17 @@ DEPTH_MAX: Final = 100
 FLAT_BYTES: Final = 260
 """A packet of JSON up to this size has no room for so many pairs of brackets beside its own fields."""
 
+LISTLESS_BYTES: Final = 5 * DEPTH_MAX
+"""And up to this size not for so many objects, if it holds no list: each in another takes five, as ``{"":}`` has."""
+
 CONTAINERS_MAX: Final = 100_000
 """More lists and objects in one packet than this stand close together, or it is refused: see `CONTAINER_BYTES`."""
 
 CONTAINER_BYTES: Final = 5
 """Bytes for each of them. Nothing that somebody would send is as empty as that; a MiB of it would hold up the loop."""
+
+_BRACKET: Final = ord("[")
+"""As a number: a text of one character would be taken for one first, at five times the cost of the search."""
 
 _BINARY: Final[frozenset[type]] = frozenset({bytes, bytearray, memoryview})
 
@@ -89,6 +95,7 @@ class Codec:
         # Passing JSON on undecoded to an HTTP client is only right when the mesh speaks JSON.
         self.is_json = serializer.name == "JSON"
         self._flat_bytes = FLAT_BYTES if self.is_json else DEPTH_MAX
+        self._listless_bytes = LISTLESS_BYTES if self.is_json else DEPTH_MAX
         self.keep_raw = False
         self._whole_response: Callable[[bytes], WholeResponse] = serializer.decoder(WholeResponse)
 
@@ -101,13 +108,14 @@ class Codec:
         Raises:
             SerializationError: A value has no wire form.
         """
-        if type(packet) is Request:
-            if type(packet.params) in _BINARY and self.is_json:
-                packet.params = _buffer(packet.params)
-        elif (type(packet) is Response or type(packet) is Event) and type(packet.data) in _BINARY and self.is_json:
-            packet.data = _buffer(packet.data)
+        if type(packet) is Response or type(packet) is Event:
+            if type(packet.data) in _BINARY and self.is_json:
+                packet.data = _buffer(packet.data)
+        elif type(packet) is Request and type(packet.params) in _BINARY and self.is_json:
+            packet.params = _buffer(packet.params)
+        encode = self._encode
         try:
-            return self._encode(packet)
+            return encode(packet)
         except _UNFIT as error:
             if isinstance(error, UnicodeEncodeError) and self.is_json:
                 return _escaped(packet)
@@ -119,12 +127,20 @@ class Codec:
         Raises:
             Refused: Nothing else, whatever the bytes are.
         """
-        if len(data) > self._flat_bytes and not is_flat and (opened := self._opened(data)) > DEPTH_MAX:
+        size = len(data)
+        # The second question answers for most requests, and costs a tenth of the third.
+        if (
+            size > self._flat_bytes
+            and (size > self._listless_bytes or _BRACKET in data)
+            and not is_flat
+            and (opened := self._opened(data)) > DEPTH_MAX
+        ):
             return self._decode_nested(command, data, opened)
         if command == "RES":
             if not self.keep_raw:
+                read = self._whole_response
                 try:
-                    packet: Packet = self._whole_response(data)
+                    packet: Packet = read(data)
                     if packet.sender not in self._senders or packet.ver not in self.versions:
                         self._greet(packet)
                     return packet
@@ -133,8 +149,8 @@ class Codec:
             # The answer itself stays undecoded, so that nobody else would see what is wrong in its text.
             if self.is_json and not data.isascii():
                 _check_utf8(data)
-        elif len(data) > INFO_BYTES_MAX and command == "INFO":
-            raise Refused("undecodable", f"an INFO of {len(data)} bytes, at most {INFO_BYTES_MAX} are read")
+        elif size > INFO_BYTES_MAX and command == "INFO":
+            raise Refused("undecodable", f"an INFO of {size} bytes, at most {INFO_BYTES_MAX} are read")
         try:
             packet = self._decoders[command](data)
         except (ValueError, RecursionError) as error:
@@ -147,10 +163,10 @@ class Codec:
         """How many lists and objects a packet may hold; fewer than there are only where that is over `DEPTH_MAX`."""
         if not self.is_json:
             return len(data)
-        # To split searches by whole words of the machine, to count goes byte by byte: in 10 kB of text that is felt.
-        few = len(data.split(b"{", DEPTH_MAX + 1)) - 1
-        if data.find(b"[") >= 0:
-            few += len(data.split(b"[", DEPTH_MAX + 1)) - 1
+        # To take them out searches by whole words of the machine; to count goes byte by byte, and so does to split:
+        # that is 5 to 6 µs in 10 kB of text, instead of a third of one.
+        size, most = len(data), DEPTH_MAX + 1
+        few = 2 * size - len(data.replace(b"{", b"", most)) - len(data.replace(b"[", b"", most))
         return few if few <= DEPTH_MAX else data.count(b"{") + data.count(b"[")
 
     def _decode_nested(self, command: str, data: bytes, opened: int) -> Packet:

@@ -30,7 +30,9 @@ class Endpoint:
         timeout: Seconds that the action's own mark asks for, or None.
         closed: Whether other nodes may not call it: its visibility is ``protected`` or ``private``.
         available: False while it is not to be chosen.
+        own_tasks: How many more requests for it get a task each, as one of them waited for something (see `Shift`).
         strategy: What makes the strategy of its list, where its own definition says so.
+        repeated: Whether it asks for calls that failed to be made again.
     """
 
     __slots__ = (
@@ -43,6 +45,8 @@ class Endpoint:
         "name",
         "node",
         "node_id",
+        "own_tasks",
+        "repeated",
         "service",
         "strategy",
         "timeout",
@@ -68,6 +72,9 @@ class Endpoint:
         self.timeout = timeout_seconds(entry.get("timeout")) or None
         self.closed = self.visibility in ("protected", "private")
         self.available = True
+        self.own_tasks = 0
+        own = entry.get("retryPolicy")
+        self.repeated = own is not None and own is not False
         self.node: Node | None = None
         self.strategy: Callable[[], Strategy] | None = None
 
@@ -138,8 +145,11 @@ class EndpointList:
     __slots__ = (
         "_all",
         "_balanced",
+        "_listed",
         "_prefer_local",
         "_ready",
+        "_repeating",
+        "_settled",
         "_strategy",
         "_through_broker",
         "local",
@@ -164,16 +174,29 @@ class EndpointList:
         self._all: dict[str, Endpoint] = {}
         # Made when it is asked for: nodes that come one after the other must not each cost a look at all of them.
         self._ready: tuple[Endpoint, ...] | None = ()
+        self._listed: tuple[Endpoint, ...] | None = ()
         self.local: Endpoint | None = None
         self.only: Endpoint | None = None
+        # The one to take whoever asks, or None; and how many of all ask to be repeated.
+        self._settled: Endpoint | None = None
+        self._repeating = 0
         self.revision = 0
 
     def __len__(self) -> int:
         return len(self._all)
 
     @property
+    def repeated(self) -> bool:
+        """Whether the action asks for calls that failed to be made again. Then `only` is None: they go the whole way."""
+        return self._repeating > 0
+
+    @property
     def all(self) -> tuple[Endpoint, ...]:
-        return tuple(self._all.values())
+        """The very same tuple until something changes: whoever remembers what follows from it compares identities."""
+        listed = self._listed
+        if listed is None:
+            listed = self._listed = tuple(self._all.values())
+        return listed
 
     def on_node(self, node_id: str) -> Endpoint | None:
         """The one at that node, or None."""
@@ -181,6 +204,8 @@ class EndpointList:
 
     def put(self, endpoint: Endpoint) -> None:
         """Add an endpoint, or put it in the place of its node's older one."""
+        before = self._all.get(endpoint.node_id)
+        self._repeating += endpoint.repeated - (before is not None and before.repeated)
         self._all[endpoint.node_id] = endpoint
         if endpoint.local:
             self.local = endpoint
@@ -190,6 +215,7 @@ class EndpointList:
         """Forget the node's endpoint."""
         gone = self._all.pop(node_id, None)
         if gone is not None:
+            self._repeating -= gone.repeated
             if gone is self.local:
                 self.local = None
             self.refresh()
@@ -197,27 +223,29 @@ class EndpointList:
     def refresh(self) -> None:
         """Something changed; to be called after any change of `Endpoint.available`."""
         self.revision += 1
-        self._ready = None
+        self._ready = self._listed = None
         local = self.local
         if self._balanced is not None:
-            self.only = self._of_broker()
+            self._settled = self._of_broker()
         elif local is not None and self._prefer_local and local.available:
-            self.only = local
+            self._settled = local
         elif len(self._all) == 1:
             (single,) = self._all.values()
-            self.only = single if single.available else None
+            self._settled = single if single.available else None
         else:
-            self.only = None
+            self._settled = None
+        self.only = None if self._repeating else self._settled
 
     def next(self, ctx: Context[Any] | None) -> Endpoint | None:
         """The endpoint for this call, or None if none is ready."""
-        if self.only is not None:
-            return self.only
+        if self._settled is not None:
+            return self._settled
         ready = self._ready
         if ready is None:
             ready = self._ready = tuple([endpoint for endpoint in self._all.values() if endpoint.available])
             if len(ready) == 1:
-                self.only = ready[0]
+                self._settled = ready[0]
+                self.only = None if self._repeating else ready[0]
         if len(ready) > 1:
             return self._strategy.select(ready, ctx)
         return ready[0] if ready else None
@@ -227,7 +255,7 @@ class EndpointList:
 
         Where the message broker chooses, that is left to it.
         """
-        return self.only if isinstance(self.only, BalancedEndpoint) else self.at_one_node(ctx, node_ids)
+        return self._settled if isinstance(self._settled, BalancedEndpoint) else self.at_one_node(ctx, node_ids)
 
     def at_one_node(self, ctx: Context[Any] | None, node_ids: Container[str] = ()) -> Endpoint | None:
         """An endpoint at a node of which we know, chosen here also where the message broker would choose."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from tautomer.balancing import Strategies
 from tautomer.ports import Strategy
@@ -95,8 +96,7 @@ class Listeners:
         return ready
 
 
-@dataclass(frozen=True, slots=True)
-class Audience:
+class Audience(msgspec.Struct, frozen=True):
     """Who hears events of one name, worked out once until subscriptions change.
 
     Attributes:

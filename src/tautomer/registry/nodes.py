@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+from msgspec import field
 
-@dataclass(slots=True, eq=False)
-class Node:
+
+class Node(msgspec.Struct, eq=False):
     """One node of the mesh, present or lately gone.
 
     Attributes:

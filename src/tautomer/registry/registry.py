@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+import msgspec
+from msgspec import field
 
 from tautomer.balancing import Strategies
 from tautomer.ports import Handler
@@ -25,8 +27,7 @@ class MeshIsFull(InfoRefused):
     """All nodes together offer too much already: nobody's fault in particular."""
 
 
-@dataclass(slots=True, eq=False)
-class ServiceEntry:
+class ServiceEntry(msgspec.Struct, eq=False):
     """One service at one node.
 
     Attributes:
@@ -72,8 +73,7 @@ def full_service_name(name: str, version: str | int | float | None) -> str:
     return f"{version}.{name}" if isinstance(version, str) else f"v{version}.{name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(msgspec.Struct, frozen=True):
     """How much one node may announce, and all of them in `mesh`. More is refused whole."""
 
     services: int = 500
@@ -81,8 +81,7 @@ class Bounds:
     mesh: int = 200_000
 
 
-@dataclass(slots=True, eq=False)
-class _Offer:
+class _Offer(msgspec.Struct, eq=False):
     """What one node offers: its services by full name, its endpoints by what they are found by.
 
     `size` counts what another node announced; this node's own has no bound.

@@ -12,7 +12,6 @@ import math
 from typing import Any, Protocol
 
 from tautomer._tasks import TaskScope
-from tautomer._version import __version__
 from tautomer.errors import NodeIdTakenError
 from tautomer.host import Host
 from tautomer.ports import Discovery
@@ -422,10 +421,3 @@ def _service_info(service: ServiceEntry) -> ServiceInfo:
         actions={name: dict(entry) for name, entry in service.actions.items() if entry.get("visibility") != "private"},
         events={name: dict(entry) for name, entry in service.events.items()},
     )
-
-
-def client_of() -> dict[str, Any]:
-    """The `client` of INFO: which implementation this is, in which version."""
-    import platform
-
-    return {"type": "python", "version": __version__, "langVersion": platform.python_version()}

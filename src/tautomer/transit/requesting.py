@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeGuard
 
 from msgspec import UNSET, Raw
 
@@ -126,7 +126,7 @@ class Requesting:
         """What the message broker was asked about nodes, it answers no more."""
         self._losses.forget()
 
-    async def request(self, ctx: Context[Any], endpoint: Endpoint) -> Any:
+    async def request(self, endpoint: Endpoint, ctx: Context[Any]) -> Any:
         """Run an action at another node: the innermost handler of every remote endpoint.
 
         Raises:
@@ -144,16 +144,19 @@ class Requesting:
         table = self._pending
         if len(table.by_id) >= table.limit:
             raise QueueIsFullError(endpoint.name, endpoint.node_id, size=len(table), limit=table.limit)
-        now = self._clock()
+        clock, new_id, publish = self._clock, self._new_id, self._publish
+        now = clock()
         timeout = endpoint.timeout or self._timeout if ctx.timeout is None else ctx.timeout
         deadline = ctx.deadline
         # A nested call never has more time than its parent has left (promise C4).
-        if timeout and (deadline is None or now + timeout < deadline):
+        if deadline is not None and not (timeout and now + timeout < deadline):
+            timeout = deadline - now
+        elif timeout:
             deadline = now + timeout
         # What follows reads the context's fields, not its properties: this is one of the four hot paths.
         node_id, request_id, parent = endpoint.node_id, ctx._id, ctx.parent
         if request_id is None:
-            request_id = ctx._id = self._new_id()
+            request_id = ctx._id = new_id()
         peer = self._peers.get(node_id)
         version = peer.version if peer is not None and peer.version else self._version_for(endpoint)
         packet = Request(
@@ -162,7 +165,7 @@ class Requesting:
             ctx.params,
             ctx._meta or {},
             UNSET if version == "4" else (ctx._headers or {}),
-            0 if deadline is None else timeout_ms(deadline - now),
+            0 if deadline is None else timeout_ms(timeout),
             ctx.level,
             ctx.tracing,
             ctx._parent_id if parent is None else parent.id,
@@ -180,28 +183,30 @@ class Requesting:
         try:
             if ctx.stream is None:
                 topic = self._request_topic[node_id] if node_id else self._topics.balanced_request(endpoint.name)
-                self._publish("REQ", packet, topic, token)
+                publish("REQ", packet, topic, token)
             else:
                 self._streaming.sending.request(packet, ctx, node_id, token, future)
             if not self._sweep.running:
                 self._sweep.wake()
+            # An answer takes the request out of the tables before it is told here.
             return await future
-        except MoleculerError as error:
-            if type(ctx._tried) is list or ctx.stream is not None or not may_go_elsewhere(error):
+        except BaseException as error:
+            self._end_unanswered(request_id, token, node_id)
+            if not _may_try_again(error, ctx):
                 raise
             not_run = error
-        finally:
-            # Cancelled, or never sent: nothing of the call stays behind (promise C6).
-            table.by_id.pop(request_id, None)
-            # Once the answer is in, the token may be another request's already.
-            if self._tokens.get(token) == request_id:
-                self._end_unanswered(token, node_id)
         return await self.again(ctx, endpoint, not_run, deadline)
 
-    def _end_unanswered(self, token: str, node_id: str) -> None:
-        """A call ended without an answer. Word that nobody listens may still come: that its node is gone, all should know."""
-        del self._tokens[token]
-        self._losses.asked(node_id, token, self._clock())
+    def _end_unanswered(self, request_id: str, token: str, node_id: str) -> None:
+        """A call failed: where it was cancelled or never sent, nothing of it stays behind (promise C6).
+
+        Word that nobody listens may still come: that its node is gone, all should know.
+        """
+        self._pending.by_id.pop(request_id, None)
+        # Once the answer is in, the token may be another request's already.
+        if self._tokens.get(token) == request_id:
+            del self._tokens[token]
+            self._losses.asked(node_id, token, self._clock())
 
     def _new_token(self) -> str:
         self._tokens_made += 1
@@ -306,3 +311,13 @@ class Requesting:
         future = pending.waiter[0]
         if not future.done():
             future.set_exception(error)
+
+
+def _may_try_again(error: BaseException, ctx: Context[Any]) -> TypeGuard[MoleculerError]:
+    """Whether a call that failed is to have its second chance: it did not run, and this is not that chance."""
+    return (
+        isinstance(error, MoleculerError)
+        and type(ctx._tried) is not list
+        and ctx.stream is None
+        and may_go_elsewhere(error)
+    )

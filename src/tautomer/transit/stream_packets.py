@@ -11,7 +11,7 @@ from tautomer.context import Context
 from tautomer.errors import to_wire
 from tautomer.protocol.packets import Packet, Request, Response
 from tautomer.protocol.streams import OBJECT_MODE, STREAM_ERROR
-from tautomer.transit.serving import bare
+from tautomer.transit.answers import bare
 
 _FLAG: Final = {OBJECT_MODE: True}
 

@@ -17,9 +17,9 @@ from tautomer.protocol.streams import OBJECT_MODE, Outgoing, weight
 from tautomer.protocol.topics import Topics
 from tautomer.settings import TransitSettings
 from tautomer.stream import OwnStream
+from tautomer.transit.answers import stack_of
 from tautomer.transit.inbox import Inbox
 from tautomer.transit.pacing import Pace, Pacing
-from tautomer.transit.serving import stack_of
 from tautomer.transit.stream_packets import Answering, Asking, Way, error_forms
 
 log = logging.getLogger("tautomer.transit")
@@ -30,6 +30,10 @@ ITEMS_A_TURN: Final = 16
 ERROR_AFTER: Final = 0.05
 """Seconds that lie between the first packet and an error. A Node.js node that reads both in one go throws the error
 where nobody hears it, and its reader waits for ever."""
+
+
+# What ends a stream and not the node: who wants to end the process from inside a generator fails in that stream.
+_FAILURES: Final = (Exception, SystemExit, KeyboardInterrupt)
 
 
 class StreamSending:
@@ -105,14 +109,14 @@ class StreamSending:
             inbox.partner = task
 
     async def _ask(self, way: Asking, source: OwnStream, future: asyncio.Future[Any], node_id: str) -> None:
-        error: Exception | None = None
+        error: BaseException | None = None
         try:
             await source.begin()
             outgoing = Outgoing(source.first, self._chunk)
             way.objects = outgoing.objects
             self._send(way, outgoing, way.packet(outgoing.number(), None, True, None))
             error = await self._pump(way, source, outgoing, node_id)
-        except Exception as failed:
+        except _FAILURES as failed:
             error = failed
         except asyncio.CancelledError:
             if not future.done():  # Not the call has ended, but this node or the other.
@@ -156,7 +160,7 @@ class StreamSending:
         if error is not None and not isinstance(error, MoleculerError):
             log.error("action failed", exc_info=error, extra={"action": packet.action, "caller": packet.sender})
 
-    async def _pump(self, way: Way, source: OwnStream, outgoing: Outgoing, to: str) -> Exception | None:
+    async def _pump(self, way: Way, source: OwnStream, outgoing: Outgoing, to: str) -> BaseException | None:
         """Send the items and the end. Returns why it ended early, which the other end was told."""
         task = asyncio.current_task()
         assert task is not None
@@ -171,7 +175,8 @@ class StreamSending:
         except asyncio.CancelledError:
             self._break(way, outgoing, StreamError("the sender of the stream was cut off", type="STREAM_CLOSED"))
             raise
-        except Exception as error:
+        except _FAILURES as failed:
+            error: BaseException = failed
             if isinstance(error, TimeoutError) and limit.expired():
                 still = (
                     f"a stream stood still for {self._idle:g} s: its source gave nothing, or its reader took nothing"

@@ -328,7 +328,7 @@ class Transit:
             "in_flight": len(self.serving),
             "orphans": self._pending.orphans,
             "dropped": dict(self.dropped),
-            "unsent": self.serving.unsent,
+            "unsent": self.serving.answers.unsent,
             "offline": len(self.offline),
             "streams": self.streaming.statistics(),
         }
@@ -422,7 +422,9 @@ class Transit:
                 self.drop("unsent", command, f"{command} was not sent: {error}")
 
     def _encode_and_send(self, command: str, packet: Packet, topic: str, token: str | None = None) -> None:
-        self._send(topic, self._codec.encode(packet), token)
+        # Read first, called then: `self._send(…)` would be looked for among the methods, at ten times the cost.
+        send = self._send
+        send(topic, self._codec.encode(packet), token)
 
     # --- Link: what the transporter tells. None of these raises ---
 
@@ -533,7 +535,7 @@ class Transit:
     # --- packets in ---
 
     def _refuse_stream(self, packet: Request, error: MoleculerError) -> None:
-        self.serving.answer_error(packet, error, None)
+        self.serving.answers.error(packet, error, None)
 
     def _on_event(self, packet: Event) -> None:
         if self._refusing:
@@ -581,4 +583,4 @@ class Transit:
     def _refused(self, command: str, refused: Refused) -> None:
         self.drop(refused.reason, refused.sender, refused.detail, command)
         if refused.request_id is not None and refused.version in self._versions:
-            self.serving.answer_malformed(refused.request_id, refused.sender, refused.version, refused.detail)
+            self.serving.answers.malformed(refused.request_id, refused.sender, refused.version, refused.detail)

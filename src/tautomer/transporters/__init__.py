@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 from tautomer.errors import BrokerOptionsError
 from tautomer.host import Host
 from tautomer.ports import Transporter
 
-__all__ = ["resolve"]
+__all__ = ["can_balance", "resolve"]
+
+log = logging.getLogger("tautomer.transporters")
 
 KNOWN = ("memory://", "nats://", "tcp://", "tls://")
 
@@ -37,3 +41,14 @@ def resolve(chosen: str | Transporter | None, host: Host) -> Transporter | None:
         return TcpTransporter(name, host)
     scheme = name.partition(":")[0]  # The rest of an address may hold a password (promise S5).
     raise BrokerOptionsError(f"transporter '{scheme}' is not known; known: {', '.join(KNOWN)}", {"transporter": scheme})
+
+
+def can_balance(transporter: Transporter | None) -> bool:
+    """Whether the message broker can choose; if not, we do after all, as Node does."""
+    if transporter is None:
+        return False
+    if not transporter.balances:
+        log.warning(
+            "disable_balancer has no effect: this transporter cannot choose", extra={"transporter": transporter.name}
+        )
+    return transporter.balances

@@ -5,21 +5,36 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Iterable
-from functools import partial
+from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Final
 
-from tautomer.errors import MethodNotAllowedError, NotFoundError, RequestTimeoutError, ServiceNotFoundError
+from tautomer.errors import (
+    RequestTimeoutError,
+    ServiceNotAvailableError,
+    ServiceNotFoundError,
+    ServiceUnavailableError,
+)
 from tautomer.registry.endpoints import Endpoint
 from tautomer.registry.registry import ServiceEntry
-from tautomer.web.autoaliases import annotated_aliases
-from tautomer.web.failures import NOT_FOUND_BODY, failure_reply
-from tautomer.web.message import JSON_TYPE, Reply, Request
-from tautomer.web.pipeline import Exchange, is_plain, pipeline
-from tautomer.web.reply import own_reply
-from tautomer.web.routes import Alias, Route, RouteTable
-from tautomer.web.settings import GatewaySettings, Hook, RouteSettings
+from tautomer.web.answers.events import EventStreams
+from tautomer.web.answers.failures import NOT_FOUND_BODY, failure_reply, wants_problem
+from tautomer.web.answers.finishing import finisher
+from tautomer.web.answers.reformat import reformat
+from tautomer.web.answers.reply import own_reply
+from tautomer.web.exchange import Exchange
+from tautomer.web.messages.forwarded import TrustedProxies
+from tautomer.web.messages.limits import BodyPlan
+from tautomer.web.messages.message import JSON_TYPE, Reply, Request
+from tautomer.web.pages.pages import Pages
+from tautomer.web.pipeline import Pipelines
+from tautomer.web.quick import is_plain
+from tautomer.web.request_log import RequestLog, log_refusal
+from tautomer.web.routing.autoaliases import annotated_aliases
+from tautomer.web.routing.overlaps import Overlaps
+from tautomer.web.routing.routes import Alias, Route, RouteTable
+from tautomer.web.settings.records import GatewaySettings, Hook, RouteSettings
+from tautomer.web.stages.cors import preflight_method
 
 if TYPE_CHECKING:
     from tautomer.broker import Broker
@@ -27,9 +42,6 @@ if TYPE_CHECKING:
 __all__ = ["Gateway"]
 
 log = logging.getLogger("tautomer.web")
-
-DEFAULT_TIMEOUT: Final = 30.0
-"""Seconds a request may take when nobody said otherwise (architecture §15.12)."""
 
 ERROR_HOOK_TIME: Final = 10.0
 
@@ -47,22 +59,45 @@ class Gateway:
     Attributes:
         handle: What a server calls: ``await handle(request)`` gives a reply. It never raises, but for
             `CancelledError` when the server cancels it.
+        at_once: Finds who answers. The reply itself where nothing need be awaited for it; None leaves it to `handle`.
+        logs: Whether requests are logged: then they all go through `handle`.
         routes: In order.
+        events: Streams of events that are open; who stops the gateway ends them.
     """
 
     def __init__(self, broker: Broker, settings: GatewaySettings, own_service: str) -> None:
         self._broker = broker
         self._settings = settings
         self._own_service = own_service
+        self._body_plan = BodyPlan(settings.limits.body_bytes_max)
         self._clock = broker.clock
         self._new_id = broker.new_id
         self._is_known = broker.registry.actions.__contains__
-        self._caller = _caller(broker, own_service)
+        self.events = EventStreams(settings.event_keep_alive)
+        self._pipelines = Pipelines(broker, settings, _caller(broker, own_service), self._failed, finisher(self.events))
+        # For paths that no route answers for.
+        self._nowhere = Route(RouteSettings(cors=settings.cors), self._pipelines, own_service).lost
         self._skipped: frozenset[str] = frozenset()
+        self._minds_errors = settings.on_error or settings.reformat_error or settings.logs.client_errors
+        # Whether a path that leads nowhere can have no other answer than 404.
+        self._is_bare = not self._minds_errors and settings.cors is None and settings.assets is None
+        self._overlaps = Overlaps(own_service)
         self.routes = [self._route(route) for route in settings.routes]
+        self._pages = Pages(broker, settings, lambda: self.routes)
+        self._own = Route(self._pages.route, self._pipelines, own_service)
         self.refresh()
-        answer: Callable[[Request], Awaitable[Reply]] = self._answer
-        self.handle = answer if settings.log_request is None else self._logged(settings.log_request)
+        self.at_once: Callable[[Request], Reply | None] = self._look
+        if settings.trusted_proxies is not None:
+            self.at_once = _behind(settings.trusted_proxies, self._look)
+        self.handle: Callable[[Request], Awaitable[Reply]] = self._answer
+        log_lines = RequestLog(settings.logs, self._clock, settings.log_request, settings.log_response)
+        self.logs = log_lines.writes
+        if self.logs:
+            self.handle = log_lines.around(self.at_once, self._answer)
+
+    async def close(self) -> None:
+        """Close what the gateway has opened, such as the connection to a store."""
+        await self._pipelines.close()
 
     # --- routes ---
 
@@ -97,23 +132,31 @@ class Gateway:
                 if action not in self._skipped:
                     log.warning("alias skipped", extra={"action": action, "reason": reason[:500]})
             self._skipped = frozenset(skipped)
-        self._table = RouteTable(self.routes)
+        self._pages.refresh()
+        self._table = RouteTable([*self.routes, self._own], not self._settings.optimize_order)
         self._exact = self._table.exact
+        self._overlaps.tell(self.routes, self._broker.registry.actions)
 
     def _route(self, settings: RouteSettings) -> Route:
-        timeout = settings.call_options.get("timeout")
-        if timeout is None:
-            timeout = self._broker.settings.request_timeout
-        if timeout is None:
-            timeout = DEFAULT_TIMEOUT
-        made = partial(pipeline, settings, self._broker, self._caller, timeout, self._failed)
-        return Route(settings, made(permitted=True), made(permitted=False), self._own_service)
+        route = Route(settings, self._pipelines, self._own_service, self._settings.internal_service_special_char)
+        level = self._settings.log_route_registration
+        if level is not None:
+            log.log(level, "route registered", extra={"path": settings.path, "name_of_route": settings.name})
+            for alias in route.aliases:
+                log.log(
+                    level,
+                    "alias registered",
+                    extra={"method": alias.method, "path": alias.pattern.path, "action": alias.action},
+                )
+        return route
 
     # --- requests ---
 
-    def at_once(self, request: Request) -> Reply | None:
-        """Find who answers. The reply itself where nothing need be awaited for it; None leaves it to `handle`."""
-        own_id = self._new_id()
+    def _look(self, request: Request) -> Reply | None:
+        if request.matched is not None:
+            return None
+        new_id = self._new_id  # Read first, called then: see `Transit._encode_and_send`.
+        own_id = new_id()
         # One look for both: most requests bring neither.
         request.id = (_given_id(request) if "-id:" in request.lower else None) or own_id
         exact = self._exact.get(request.path)
@@ -122,16 +165,40 @@ class Gateway:
             request.matched = Exchange(request, alias, own_id)
         else:
             found = self._table.match(request.method, request.path, self._is_known)
-            if found is None and self._settings.on_error is None:
-                # What scanners ask for all day: nothing is made that could be ready.
-                return Reply(404, [JSON_TYPE], NOT_FOUND_BODY)
             if isinstance(found, tuple):
                 if found[0].direct and self._leads_nowhere(request, found[0]):
-                    return failure_reply(ServiceNotFoundError(found[0].action), request.id, found[0].action, None)
+                    return failure_reply(ServiceNotFoundError(found[0].action), request, found[0].action, None)
                 request.matched = Exchange(request, found[0], own_id, found[1])
-            else:
-                request.matched = found or frozenset()
+                return None
+            owner = self._owner(request)
+            if owner is None and found is None and self._is_bare and not wants_problem(request):
+                # What scanners ask for all day: nothing is made that could be ready.
+                return Reply(404, [JSON_TYPE], NOT_FOUND_BODY)
+            lost = self._nowhere if owner is None else owner.lost
+            request.matched = Exchange(request, lost, own_id, methods=found or frozenset())
         return None
+
+    def request_id(self, request: Request) -> str:
+        """The id of a request that is answered before it comes here."""
+        return _given_id(request) or self._new_id()
+
+    def body_plan(self, request: Request) -> BodyPlan:
+        """What is to become of the body of a request, of which the head is there."""
+        if self.at_once(request) is None:
+            plan = request.matched.alias.body_plan  # type: ignore[attr-defined]  # An `Exchange`.
+            if plan is not None:
+                return plan  # type: ignore[no-any-return]  # As above.
+        return self._body_plan
+
+    def _owner(self, request: Request) -> Route | None:
+        """The route that answers for a path which has no alias for this method, if one has anything to say."""
+        asked_for = preflight_method(request)
+        if asked_for is not None:
+            # A preflight is about another request: the route that would take it may lie elsewhere (`fullPath`).
+            found = self._table.match(asked_for, request.path, self._is_known)
+            if isinstance(found, tuple):
+                return found[0].route
+        return self._table.owner(request.path)
 
     def _leads_nowhere(self, request: Request, alias: Alias) -> bool:
         """Whether the path names an action that is not there, or forbidden, and no stage or hook could say more of it.
@@ -140,7 +207,7 @@ class Gateway:
         """
         route = alias.route
         absent = alias.handler is route.refusal or not self._is_known(alias.action)
-        hooked = self._settings.on_error is not None or route.settings.on_error is not None
+        hooked = self._minds_errors or route.settings.on_error is not None
         return absent and not hooked and not request.raw_body and not request.query_string and is_plain(route.settings)
 
     def _answer(self, request: Request) -> Awaitable[Reply]:
@@ -149,24 +216,8 @@ class Gateway:
         exchange = request.matched
         # They hold each other: a circle for each request would be left to the garbage collector.
         request.matched = None
-        if type(exchange) is Exchange:
-            return exchange.alias.handler(exchange)  # type: ignore[no-any-return]  # An alias has a `Handler`.
-        return self._without_action(request, exchange)  # type: ignore[arg-type]  # Then it is the methods of the path.
-
-    async def _without_action(self, request: Request, methods: Iterable[str]) -> Reply:
-        """The answer where no action is to run: 404; 405 for another method; for OPTIONS what there is (RFC 9110, 9.3.7)."""
-        hook = self._settings.on_error
-        allow = sorted(methods)
-        error = MethodNotAllowedError(data={"allow": allow}) if allow else NotFoundError()
-        if allow and request.method == "OPTIONS":
-            reply = Reply(204)
-        elif hook is not None and (made := await _asked(hook, request, error)) is not None:
-            reply = made
-        else:
-            reply = failure_reply(error, request.id, "", None)
-        if allow:
-            reply.headers.append(("Allow", ", ".join(allow)))
-        return reply
+        handler = exchange.alias.handler  # type: ignore[attr-defined]  # An `Exchange`.
+        return handler(exchange)  # type: ignore[no-any-return]  # An alias has a `Handler`.
 
     async def _failed(self, exchange: Exchange, error: BaseException) -> Reply:
         """The reply to what went wrong in a route. A request that somebody has cancelled is left cancelled."""
@@ -179,30 +230,17 @@ class Gateway:
             elif _is_cancelled():
                 raise error
             # If nobody cancelled this request, its action awaited something that was, and let that out.
-        hook = alias.route.settings.on_error or self._settings.on_error
-        if hook is not None and (made := await _asked(hook, request, error)) is not None:
-            return made
-        return failure_reply(error, request.id, alias.action, None if ctx is None else ctx._meta)
-
-    def _logged(self, level: int) -> Callable[[Request], Awaitable[Reply]]:
-        async def handle(request: Request) -> Reply:
-            begun = self._clock()
-            reply = await self._answer(request)
-            log.log(
-                level,
-                "request",
-                extra={
-                    "method": request.method,
-                    "path": request.path,
-                    "status": reply.status,
-                    "ms": round((self._clock() - begun) * 1000, 1),
-                    "client": request.client,
-                    "request": request.id,
-                },
-            )
-            return reply
-
-        return handle
+        elif isinstance(error, ServiceNotFoundError | ServiceNotAvailableError) and _has_just_gone(alias, error):
+            error = ServiceUnavailableError()
+        if self._settings.logs.client_errors and alias.route.settings.logging:
+            log_refusal(error, request)
+        for hook in (alias.route.settings.on_error, self._settings.on_error):
+            if hook is not None and (made := await _asked(hook, request, error)) is not None:
+                return made
+        reply = failure_reply(error, request, alias.action, None if ctx is None else ctx._meta)
+        if self._settings.reformat_error is not None and not wants_problem(request):
+            await reformat(reply, self._settings.reformat_error, error, request)
+        return reply
 
 
 def _given_id(request: Request) -> str | None:
@@ -223,8 +261,34 @@ async def _asked(hook: Hook, request: Request, error: BaseException) -> Reply | 
                 made = await made
     except Exception as failed:
         log.error("onError failed", extra={"request": request.id, "path": request.path})
-        return failure_reply(failed, request.id, "onError", None)
+        return failure_reply(failed, request, "onError", None)
     return own_reply(made) if isinstance(made, Reply) else None
+
+
+def _behind(proxies: TrustedProxies, look: Callable[[Request], Reply | None]) -> Callable[[Request], Reply | None]:
+    """`look`, after the proxies have said where the request came from."""
+
+    def handle(request: Request) -> Reply | None:
+        if request.matched is None:
+            proxies.apply(request)
+        return look(request)
+
+    return handle
+
+
+def _has_just_gone(alias: Alias, error: ServiceNotFoundError | ServiceNotAvailableError) -> bool:
+    """Whether an alias leads to an action that was there when it was looked up, and was not when it was called.
+
+    Then the answer is that of the next request, for which there is nobody to be found: 503.
+    """
+    offer = alias.offer
+    return (
+        offer is not None
+        and offer.published
+        and not alias.direct
+        and error.action == alias.action
+        and "node_id" not in alias.route.settings.call_options
+    )
 
 
 async def _made(reply: Reply) -> Reply:

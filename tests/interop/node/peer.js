@@ -20,6 +20,7 @@ const kinds = {
 	probe: require("./probe"),
 	listener: require("./listener"),
 	calculator: require("./calculator"),
+	cached: require("./cached"),
 	streams: require("./streams"),
 	gateway: options => require("./gateway")(options)
 };

@@ -1,0 +1,121 @@
+"""Errors with a text of their own, for hooks of a gateway: ``raise UnauthorizedError("Invalid token")``.
+
+The message comes first, as in moleculerpy-web (gateway reference, section 4.7). `tautomer.errors` has moleculer-web's
+of some of the same names, whose text is fixed and whose first argument is the type. Both are answered alike: their code
+is the status, and name, message, type and data the body.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from tautomer.errors import MoleculerError, UnAuthorizedError
+
+__all__ = [
+    "ERR_INVALID_TOKEN",
+    "ERR_NO_TOKEN",
+    "ERR_ORIGIN_NOT_ALLOWED",
+    "ERR_ORIGIN_NOT_FOUND",
+    "ERR_UNABLE_DECODE_PARAM",
+    "BadRequestError",
+    "ForbiddenError",
+    "GatewayError",
+    "GatewayTimeoutError",
+    "InternalServerError",
+    "NotFoundError",
+    "PayloadTooLargeError",
+    "RateLimitExceededError",
+    "ServiceUnavailableError",
+    "UnAuthorizedError",
+    "UnauthorizedError",
+    "UnprocessableEntityError",
+]
+
+ERR_NO_TOKEN: Final = "NO_TOKEN"
+ERR_INVALID_TOKEN: Final = "INVALID_TOKEN"
+ERR_UNABLE_DECODE_PARAM: Final = "UNABLE_DECODE_PARAM"
+ERR_ORIGIN_NOT_FOUND: Final = "ORIGIN_NOT_FOUND"
+ERR_ORIGIN_NOT_ALLOWED: Final = "ORIGIN_NOT_ALLOWED"
+
+
+class GatewayError(MoleculerError):
+    """An error of a gateway.
+
+    Args:
+        message: Text for people; that of the class if left out.
+        status_code: HTTP status, 400 to 599; that of the class if left out.
+        type: Stable text for programs; that of the class if left out.
+        data: Anything that has a JSON form.
+    """
+
+    type = "GATEWAY_ERROR"
+    message = "Gateway error"
+
+    def __init__(
+        self, message: str = "", status_code: int | None = None, type: str | None = None, data: Any = None
+    ) -> None:
+        super().__init__(message or self.message, status_code, type, data)
+
+
+class BadRequestError(GatewayError):
+    code = 400
+    type = "BAD_REQUEST"
+    message = "Bad request"
+
+
+class UnauthorizedError(GatewayError):
+    """Nobody knows who asks."""
+
+    code = 401
+    type = "UNAUTHORIZED"
+    message = "Unauthorized"
+
+
+class ForbiddenError(GatewayError):
+    """Who asks is known, and may not."""
+
+    code = 403
+    type = "FORBIDDEN"
+    message = "Forbidden"
+
+
+class NotFoundError(GatewayError):
+    code = 404
+    type = "NOT_FOUND"
+    message = "Not found"
+
+
+class PayloadTooLargeError(GatewayError):
+    code = 413
+    type = "PAYLOAD_TOO_LARGE"
+    message = "Payload too large"
+
+
+class UnprocessableEntityError(GatewayError):
+    code = 422
+    type = "UNPROCESSABLE_ENTITY"
+    message = "Unprocessable entity"
+
+
+class RateLimitExceededError(GatewayError):
+    code = 429
+    type = "RATE_LIMIT_EXCEEDED"
+    message = "Rate limit exceeded"
+
+
+class InternalServerError(GatewayError):
+    code = 500
+    type = "INTERNAL_SERVER_ERROR"
+    message = "Internal server error"
+
+
+class ServiceUnavailableError(GatewayError):
+    code = 503
+    type = "SERVICE_UNAVAILABLE"
+    message = "Service unavailable"
+
+
+class GatewayTimeoutError(GatewayError):
+    code = 504
+    type = "GATEWAY_TIMEOUT"
+    message = "Gateway timeout"

@@ -1,0 +1,102 @@
+"""Exchange: one request on its way through a route, and what it is passed through."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from functools import reduce
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from tautomer.registry.endpoints import Endpoint
+from tautomer.web.messages.message import JSON_TYPE, Reply, Request
+
+__all__ = ["FAILURES", "Exchange", "Failed", "Handler", "Offer", "Stage", "compose"]
+
+_PLAIN: Mapping[str, Any] = {}
+
+FAILURES: Final = (Exception, asyncio.CancelledError, SystemExit, KeyboardInterrupt)
+"""What ends a request and not the node: who wants to end the process from inside a handler fails in that call."""
+
+
+class Offer:
+    """What the mesh offers under one action name, as far as a gateway must know; valid for one set of endpoints.
+
+    Attributes:
+        endpoints: The set; another tuple means that this is stale.
+        published: Whether every endpoint lets gateways in. One that does not shuts the door for all, as
+            nobody knows which of them would be asked.
+        local: Whether this node has one.
+        reply: `responseType` and `responseHeaders` of the action; empty if it has neither.
+    """
+
+    __slots__ = ("endpoints", "local", "published", "reply")
+
+    def __init__(self, endpoints: tuple[Endpoint, ...]) -> None:
+        self.endpoints = endpoints
+        self.published = all(endpoint.visibility == "published" for endpoint in endpoints)
+        self.local = any(endpoint.local for endpoint in endpoints)
+        entry = endpoints[0].entry
+        wanted = {key: entry[key] for key in ("responseType", "responseHeaders") if entry.get(key)}
+        self.reply: Mapping[str, Any] = wanted or _PLAIN
+
+
+class Exchange(msgspec.Struct, eq=False):
+    """One request on its way through a route.
+
+    Attributes:
+        request: What was asked.
+        alias: What it matched.
+        id: Of the gateway's own context, the root of all calls made for the request.
+        values: Values of the path; None for a path without any.
+        ctx: The root of all calls made for it; from the context stage on. ``ctx.params`` is what the action gets,
+            from the params stage on. On the quick way it is the action's own, and the root has an id only.
+        offer: What the mesh offers; from the resolve stage on.
+        methods: Of a path that has no alias for the request's method: those it has; empty where it leads nowhere.
+        headers: Lines for whatever the answer will be, an error's too.
+        is_site_allowed: Whether the site that the request comes from may read the answer (CORS).
+    """
+
+    request: Request
+    alias: Any  # An `Alias`; the record is checked by its maker, not by msgspec.
+    id: str
+    values: dict[str, str] | None = None
+    ctx: Any = None
+    offer: Any = None
+    methods: frozenset[str] = frozenset()
+    headers: list[tuple[str, str]] | None = None
+    is_site_allowed: bool = False
+
+    def add_header(self, name: str, value: str) -> None:
+        """Put a line into whatever the answer will be."""
+        if self.headers is None:
+            self.headers = []
+        self.headers.append((name, value))
+
+    def dressed(self, reply: Reply) -> Reply:
+        """The reply with these lines. What it says itself of who may read it (CORS) gives way: two such lines are none."""
+        if self.headers:
+            for line in reply.headers:
+                if line is not JSON_TYPE and line[0][:15].lower() == "access-control-":
+                    ours = {name.lower() for name, _ in self.headers}
+                    reply.headers = [
+                        own
+                        for own in reply.headers
+                        if not (own[0].lower().startswith("access-control-") and own[0].lower() in ours)
+                    ]
+                    break
+            reply.headers.extend(self.headers)
+        return reply
+
+
+Handler: TypeAlias = "Callable[[Exchange], Awaitable[Reply]]"
+Stage: TypeAlias = "Callable[[Handler], Handler]"
+
+Failed: TypeAlias = "Callable[[Exchange, BaseException], Awaitable[Reply]]"
+"""Makes the reply to an error; raises it where the request was cancelled."""
+
+
+def compose(stages: list[Stage], handler: Handler) -> Handler:
+    """Fold the stages around the handler; the first in the list is the outermost."""
+    return reduce(lambda inner, stage: stage(inner), reversed(stages), handler)

@@ -1,0 +1,1 @@
+"""Request and Reply, and what is decoded of them."""

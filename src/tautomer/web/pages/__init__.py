@@ -1,0 +1,1 @@
+"""What a gateway says of itself: its OpenAPI document, a page to read it, and health probes."""

@@ -1,0 +1,1 @@
+"""From a method and a path to an alias, and from an alias to an action."""

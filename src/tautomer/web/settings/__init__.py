@@ -1,0 +1,1 @@
+"""What a person wrote of a gateway, checked whole."""

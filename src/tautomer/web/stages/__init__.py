@@ -1,0 +1,1 @@
+"""The stages of a route, each a handler in, a handler out."""

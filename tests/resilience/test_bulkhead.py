@@ -1,0 +1,144 @@
+"""Bulkhead, held against a list of everybody; and AdaptiveLimit, held against a service with a known best."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from tautomer.errors import BrokerOptionsError
+from tautomer.resilience.adaptive import AdaptiveLimit
+from tautomer.resilience.bulkhead import Bulkhead, Place
+
+
+def test_so_many_run_so_many_wait_and_the_rest_is_refused():
+    bulkhead: Bulkhead[int] = Bulkhead(2, 2)
+
+    places = [bulkhead.enter(n, 0.0)[0] for n in range(5)]
+
+    assert [Place.RUN, Place.RUN, Place.WAIT, Place.WAIT, Place.REFUSED] == places
+    assert (2, 2, 1) == (bulkhead.running, bulkhead.waiting, bulkhead.refused)
+
+
+def test_those_that_wait_come_in_their_order_and_newest_first_when_it_is_crowded():
+    bulkhead: Bulkhead[str] = Bulkhead(1, 6)
+    bulkhead.enter("runs", 0.0)
+    for name in "abcde":
+        bulkhead.enter(name, 0.0)
+
+    # Five of six, then four: crowded. From three on they come as they came.
+    assert ["e", "d", "a", "b", "c", None] == [bulkhead.leave(1.0)[0] for _ in range(6)]
+
+
+def test_nobody_is_called_whose_time_is_over():
+    bulkhead: Bulkhead[str] = Bulkhead(1, 4)
+    bulkhead.enter("runs", 0.0)
+    bulkhead.enter("late", 0.0, deadline=1.0)
+    bulkhead.enter("fine", 0.0, deadline=9.0)
+
+    assert ("fine", ["late"]) == bulkhead.leave(1.0)
+    assert 1 == bulkhead.expired
+
+
+def test_those_whose_time_is_over_make_room():
+    bulkhead: Bulkhead[str] = Bulkhead(1, 1)
+    bulkhead.enter("runs", 0.0)
+    bulkhead.enter("late", 0.0, deadline=1.0)
+
+    assert (Place.WAIT, ["late"]) == bulkhead.enter("new", 1.0)
+
+
+@pytest.mark.parametrize(("concurrency", "queue"), [(0, 1), (1, -1)])
+def test_a_bulkhead_without_a_place_is_refused(concurrency, queue):
+    with pytest.raises(BrokerOptionsError):
+        Bulkhead(concurrency, queue)
+
+
+class Crowd(RuleBasedStateMachine):
+    """Nobody is lost, nobody comes twice, and never do more run or wait than may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bulkhead: Bulkhead[list[int]] = Bulkhead(3, 4)
+        self.now = 0.0
+        self.number = 0
+        self.running = 0
+        self.waiting: list[tuple[list[int], float]] = []
+
+    @rule(seconds=st.floats(0, 2))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule(patience=st.floats(0.1, 3))
+    def enter(self, patience: float) -> None:
+        self.number += 1
+        ticket = [self.number]
+        place, late = self.bulkhead.enter(ticket, self.now, self.now + patience)
+        self.gone(late)
+        if place is Place.RUN:
+            assert self.running < 3
+            self.running += 1
+        elif place is Place.WAIT:
+            self.waiting.append((ticket, self.now + patience))
+        else:
+            assert 4 == len([one for one, deadline in self.waiting if deadline > self.now])
+
+    @precondition(lambda self: self.running)
+    @rule()
+    def leave(self) -> None:
+        called, late = self.bulkhead.leave(self.now)
+        self.gone(late)
+        if called is None:
+            assert [] == self.waiting
+            self.running -= 1
+        else:
+            (deadline,) = [deadline for one, deadline in self.waiting if one is called]
+            assert deadline > self.now
+            self.waiting = [one for one in self.waiting if one[0] is not called]
+
+    @precondition(lambda self: self.waiting)
+    @rule(data=st.data())
+    def withdraw(self, data: st.DataObject) -> None:
+        ticket, _ = self.waiting.pop(data.draw(st.integers(0, len(self.waiting) - 1)))
+        assert self.bulkhead.withdraw(ticket)
+        assert not self.bulkhead.withdraw(ticket)
+
+    def gone(self, late: list[list[int]]) -> None:
+        for ticket in late:
+            (deadline,) = [deadline for one, deadline in self.waiting if one is ticket]
+            assert deadline <= self.now
+            self.waiting = [one for one in self.waiting if one[0] is not ticket]
+
+    @invariant()
+    def counts_agree(self) -> None:
+        assert (self.running, len(self.waiting)) == (self.bulkhead.running, self.bulkhead.waiting)
+
+
+TestCrowd = Crowd.TestCase
+
+
+def test_the_limit_finds_how_many_a_service_can_take():
+    """A service with ten places, each of 10 ms: what is over them waits."""
+    limit = AdaptiveLimit()
+    now = 0.0
+    seen = []
+    for _ in range(2000):
+        at_once = limit.limit
+        took = 0.01 * max(1.0, at_once / 10)
+        now += took
+        for _ in range(at_once):
+            limit.ended(took, now)
+        seen.append(at_once)
+
+    settled = seen[-500:]
+    assert 10 <= min(settled)
+    assert max(settled) <= 30
+
+
+def test_the_limit_stays_within_its_bounds():
+    eager, slow = AdaptiveLimit(most=50), AdaptiveLimit(least=5)
+    for tick in range(5_000):  # Within the time for which the best counts.
+        eager.ended(0.01, tick / 100)
+        slow.ended(0.01 if tick < 100 else 10.0, tick / 100)
+
+    assert (50, 5) == (eager.limit, slow.limit)
