@@ -11,6 +11,7 @@ from typing import Any, Self
 from nats.aio.msg import Msg
 
 import nats
+from tests.nats_flush import flush
 
 
 class Intruder:
@@ -31,7 +32,7 @@ class Intruder:
     async def __aenter__(self) -> Self:
         await self._client.connect(self.url)
         await self._client.subscribe("MOL.>", cb=self._hear)
-        await self._client.flush()
+        await self.flush()
         return self
 
     async def __aexit__(
@@ -59,7 +60,7 @@ class Intruder:
 
     async def flush(self) -> None:
         """Return when the server has taken all that was said."""
-        await self._client.flush(timeout=30)
+        await flush(self._client)
 
     async def ask(
         self, to: str, action: str, params: Any = None, seconds: float = 10.0, **fields: Any

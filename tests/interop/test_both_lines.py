@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 import nats
+from tests.nats_flush import flush
 
 from .mesh import SHORT, Mesh, hears, sees
 from .peers import until
@@ -163,7 +164,7 @@ async def test_a_starting_node_of_a_line_not_heard_so_far_is_told_all_the_same(m
     client = await nats.connect(mesh.url)
     try:
         told = await client.subscribe(f"MOL-{mesh.namespace}.INFO")
-        await client.flush()
+        await flush(client)
 
         async def versions_told(sender: str, count: int) -> set[str]:
             infos = [json.loads((await told.next_msg(timeout=5)).data) for _ in range(count)]

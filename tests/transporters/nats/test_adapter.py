@@ -12,6 +12,7 @@ from nats.aio.msg import Msg
 
 from tautomer.errors import BrokerDisconnectedError, PayloadTooLargeError, TransporterError
 from tautomer.transporters.nats import NatsTransporter
+from tests.nats_flush import flush
 from tests.servers import NatsServer
 from tests.transporters.nats.lines import Line, RecordingLink, until
 
@@ -40,7 +41,7 @@ async def test_what_the_official_client_publishes_is_received(
     await oracle.publish("from.oracle", b"with reply", reply="some.where")
     await oracle.publish("from.oracle", b"with headers", headers={"A": "b"})
     await oracle.publish("from.oracle", b"", headers={"A": "b"})
-    await oracle.flush()
+    await flush(oracle)
     await until(lambda: len(link.messages) == 4)
 
     assert [b"plain", b"with reply", b"with headers", b""] == link.payloads
@@ -55,7 +56,7 @@ async def test_the_official_client_receives_what_is_sent(
         got.append(message)
 
     await oracle.subscribe("to.oracle", cb=keep)
-    await oracle.flush()
+    await flush(oracle)
     transporter, _ = await line.connect(shared_server.url)
 
     transporter.send("to.oracle", b"plain")
@@ -98,12 +99,13 @@ async def test_an_answer_to_the_inbox_is_ignored(line: Line, shared_server: Nats
         await oracle.publish(message.reply, b"here", headers={"A": "b"})
 
     await oracle.subscribe("answers", cb=answer)
-    await oracle.flush()
+    await flush(oracle)
+    said = oracle.stats["out_msgs"]
     transporter, link = await line.connect(shared_server.url)
 
     transporter.send("answers", b"x", token="1")
-    await until(lambda: oracle.stats["out_msgs"] == 2)
-    await oracle.flush()
+    await until(lambda: oracle.stats["out_msgs"] == said + 2)
+    await flush(oracle)
     transporter.send("nobody.there", b"x", token="2")
     await until(lambda: bool(link.tokens))
 
