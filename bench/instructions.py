@@ -43,6 +43,9 @@ REQUESTS = {
     "http-post": b"POST /api/hello HTTP/1.1\r\n"
     + _HEADERS
     + b'Content-Type: application/json\r\nContent-Length: 15\r\n\r\n{"name":"Anna"}',
+    "http-guarded": b"GET /api/guarded/hello HTTP/1.1\r\n"
+    + _HEADERS
+    + b"Authorization: Bearer letmein\r\nOrigin: http://app.test\r\n\r\n",
     "http-404": b"GET /api/nowhere HTTP/1.1\r\n" + _HEADERS + b"\r\n",
     "http-404-open": b"GET /api/open/no/where HTTP/1.1\r\n" + _HEADERS + b"\r\n",
     "http-cookie": b"GET /api/hello HTTP/1.1\r\n" + _HEADERS + b"Cookie: session=0123456789abcdef\r\n\r\n",
@@ -283,8 +286,23 @@ async def _prepare(scenario: str) -> tuple[Run, Ready]:
                     "aliases": {"* /hello": "bench.hello", "GET /users/:id": "bench.user", "GET /far": "far.hello"},
                 },
                 {"path": "/open", "mappingPolicy": "all"},
+                {
+                    "path": "/guarded",
+                    "aliases": {"GET /hello": "bench.hello"},
+                    "cors": {"origin": ["http://app.test"], "credentials": True},
+                    "rateLimit": {"windowSeconds": 60, "limit": 1_000_000_000, "headers": True},
+                    "authentication": True,
+                    "authorization": True,
+                },
             ],
         }
+
+        async def authenticate(self, ctx: Any, route: Any, request: Any) -> dict[str, int] | None:
+            return {"id": 1} if request.headers.get("authorization") == "Bearer letmein" else None
+
+        async def authorize(self, ctx: Any, route: Any, request: Any) -> None:
+            if ctx.meta["user"] is None:
+                raise PermissionError("who are you?")
 
     transporter = "memory://" if "remote" in scenario else None
     settings = Settings(transporter=transporter, log_level="WARNING")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from functools import reduce
-from typing import Any, Final, TypeAlias
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from inspect import isawaitable
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
 from tautomer.registry.endpoints import Endpoint
 from tautomer.web.messages.message import JSON_TYPE, Reply, Request
 
-__all__ = ["FAILURES", "Exchange", "Failed", "Handler", "Offer", "Stage", "compose"]
+__all__ = ["FAILURES", "AnyStage", "Around", "Asks", "Exchange", "Failed", "Handler", "Offer", "Stage", "compose"]
 
 _PLAIN: Mapping[str, Any] = {}
 
@@ -54,7 +54,8 @@ class Exchange(msgspec.Struct, eq=False):
             from the params stage on. On the quick way it is the action's own, and the root has an id only.
         offer: What the mesh offers; from the resolve stage on.
         methods: Of a path that has no alias for the request's method: those it has; empty where it leads nowhere.
-        headers: Lines for whatever the answer will be, an error's too.
+        headers: Header lines for whatever the answer will be, an error's too.
+        lines: The same, as `header_line` makes them.
         is_site_allowed: Whether the site that the request comes from may read the answer (CORS).
     """
 
@@ -66,6 +67,7 @@ class Exchange(msgspec.Struct, eq=False):
     offer: Any = None
     methods: frozenset[str] = frozenset()
     headers: list[tuple[str, str]] | None = None
+    lines: str = ""
     is_site_allowed: bool = False
 
     def add_header(self, name: str, value: str) -> None:
@@ -76,27 +78,80 @@ class Exchange(msgspec.Struct, eq=False):
 
     def dressed(self, reply: Reply) -> Reply:
         """The reply with these lines. What it says itself of who may read it (CORS) gives way: two such lines are none."""
-        if self.headers:
+        if self.lines:
             for line in reply.headers:
                 if line is not JSON_TYPE and line[0][:15].lower() == "access-control-":
-                    ours = {name.lower() for name, _ in self.headers}
+                    ours = f"\n{self.lines.lower()}"
                     reply.headers = [
                         own
                         for own in reply.headers
-                        if not (own[0].lower().startswith("access-control-") and own[0].lower() in ours)
+                        if not (own[0].lower().startswith("access-control-") and f"\n{own[0].lower()}: " in ours)
                     ]
                     break
+            reply.lines = self.lines
+        if self.headers:
             reply.headers.extend(self.headers)
         return reply
 
 
 Handler: TypeAlias = "Callable[[Exchange], Awaitable[Reply]]"
-Stage: TypeAlias = "Callable[[Handler], Handler]"
+Stage: TypeAlias = "Callable[[Exchange], Reply | None]"
+"""Looks at an exchange on its way in: None lets it on, a reply is the answer."""
+
+
+class Asks(NamedTuple):
+    """In the place of a stage: what asks a function that may be async, a user's say.
+
+    Attributes:
+        ask: Gives what the function gave.
+        hear: Told of that, or of what came of awaiting it. As a stage: None lets the exchange on, a reply is the answer.
+    """
+
+    ask: Callable[[Exchange], object]
+    hear: Callable[[Exchange, Any], Reply | None]
+
+
+class Around(NamedTuple):
+    """In the place of a stage: what has something to do on the way out as well."""
+
+    wrap: Callable[[Handler], Handler]
+
 
 Failed: TypeAlias = "Callable[[Exchange, BaseException], Awaitable[Reply]]"
 """Makes the reply to an error; raises it where the request was cancelled."""
 
 
-def compose(stages: list[Stage], handler: Handler) -> Handler:
-    """Fold the stages around the handler; the first in the list is the outermost."""
-    return reduce(lambda inner, stage: stage(inner), reversed(stages), handler)
+AnyStage: TypeAlias = "Stage | Asks | Around"
+
+
+def compose(stages: Sequence[AnyStage], handler: Handler) -> Handler:
+    """Put the stages before the handler; the first in the list is the outermost."""
+    inner: list[Stage | Asks] = []
+    for stage in reversed(stages):
+        if isinstance(stage, Around):
+            handler = stage.wrap(_behind(inner, handler))
+            inner = []
+        else:
+            inner.insert(0, stage)
+    return _behind(inner, handler)
+
+
+def _behind(stages: Sequence[Stage | Asks], handler: Handler) -> Handler:
+    """The handler behind stages that only look on the way in: one coroutine for all of them."""
+    if not stages:
+        return handler
+    steps = [stage if isinstance(stage, Asks) else (stage, None) for stage in stages]
+
+    async def handle(exchange: Exchange) -> Reply:
+        for look, hear in steps:
+            told: Any = look(exchange)
+            if hear is not None:
+                # By far most have no such name; what has any name one asks for is told by its class, which takes longer.
+                if hasattr(told, "__await__") and isawaitable(told):
+                    told = await told
+                told = hear(exchange, told)
+            if told is not None:
+                return told  # type: ignore[no-any-return]
+        return await handler(exchange)
+
+    return handle

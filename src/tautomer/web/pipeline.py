@@ -1,17 +1,18 @@
 """The stages of a route, in THE ORDER, folded into one handler when the route is made.
 
-A stage is a handler in, a handler out (`Stage`). One that is off is not in the chain, so no line here
-asks whether a feature is on. A stage with nothing to wait for is a plain function that returns what the
-next one returns: it then costs a call, not a coroutine.
+A stage looks at the exchange on its way in (`Stage`), or `Asks` somebody about it; the few that have something to do
+on the way out as well go `Around` the rest. One that is off is not in the list, so no line here asks whether a feature
+is on. All that stand between two of those that go around share one coroutine.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from tautomer.registry.endpoints import Endpoint
 from tautomer.web.answers.finishing import Finish
-from tautomer.web.exchange import Failed, Handler, Stage, compose
+from tautomer.web.exchange import AnyStage, Asks, Failed, Handler, Stage, compose
 from tautomer.web.messages.query import QUERY_RULES
 from tautomer.web.quick import is_plain, quick_handler
 from tautomer.web.rate_limit.limiter import RateLimiters
@@ -89,7 +90,7 @@ class Pipelines:
         authenticate, authorize = route.guards.of(alias)
         # A request cannot travel.
         own_node = broker.node_id if alias is not None and alias.passes_request else None
-        guards: list[Stage | None] = [
+        guards: list[AnyStage | None] = [
             # Before authentication, so that it counts failed logins.
             self._rate_limit(route),
             # Before the hooks, as moleculer-web: 503 and 404 are known before authentication runs.
@@ -137,7 +138,7 @@ class Pipelines:
     def _around(
         self,
         route: RouteSettings,
-        guards: list[Stage | None],
+        guards: Sequence[AnyStage | None],
         innermost: Handler,
         read: ParamsReader | None,
         timeout: float | None = None,
@@ -146,7 +147,7 @@ class Pipelines:
         """What every request of a route passes first, whether it leads somewhere or not."""
         rules = self._settings.query_rules
         ends = self._timeout(route) if timeout is None else timeout
-        stages: list[Stage | None] = [
+        stages: list[AnyStage | None] = [
             guard_stage(self._broker.clock, ends, self._failed, challenge),
             # Around all that can make an answer, so that each is compared with what the client has.
             etag_stage(route.etag) if route.etag else None,
@@ -180,7 +181,7 @@ class Pipelines:
             and settings.query_rules is QUERY_RULES
         )
 
-    def _rate_limit(self, route: RouteSettings) -> Stage | None:
+    def _rate_limit(self, route: RouteSettings) -> Stage | Asks | None:
         limiter = self._limiters.of(route)
         return None if limiter is None else rate_limit_stage(limiter)
 

@@ -18,7 +18,7 @@ import msgspec
 from tautomer.errors import BadRequestError
 from tautomer.web.http.refusal import Refusal, error_reply, reply_to
 from tautomer.web.messages.limits import HttpLimits
-from tautomer.web.messages.message import Reply, Request
+from tautomer.web.messages.message import Headers, Reply, Request
 from tautomer.web.messages.target import split_target
 
 __all__ = ["CHUNKED", "PLAIN", "Framing", "HeadReader", "LastHead"]
@@ -80,8 +80,8 @@ class Framing(msgspec.Struct, frozen=True, eq=False, gc=False):
 
 PLAIN = Framing()
 
-# Header lines as received and in lower case, the version, and whether the connection is kept.
-_Kept: TypeAlias = tuple[str, str, str, bool]
+# Header lines as received and in lower case, the version, whether the connection is kept, and all of them to look up.
+_Kept: TypeAlias = tuple[str, str, str, bool, Headers]
 LastHead: TypeAlias = tuple[bytes, _Kept]
 """Version and header lines of the last request on a connection, as they came and as they were read."""
 
@@ -127,7 +127,7 @@ class HeadReader:
         rest = raw.split(b" ", 2)[2]
         if rest in self._kept:
             return None
-        return rest, (request.fields, request.lower, request.http_version, True)
+        return rest, (request.fields, request.lower, request.http_version, True, request.headers)
 
     def known(self, raw: bytes, client: str, last: LastHead | None = None) -> tuple[Request, bool] | None:
         """A request without a body of which all but the request line was read before, and whether to keep its connection.
@@ -152,7 +152,7 @@ class HeadReader:
         if target[:1] != "/" or "/." in target:
             return None
         path, _, query_string = target.partition("?")
-        fields, lower, version, keep_alive = kept
+        fields, lower, version, keep_alive, headers = kept
         request = Request(
             method,
             target,
@@ -165,6 +165,7 @@ class HeadReader:
             self._limits,
             method in _SAFE,
             client,
+            _headers=headers,
         )
         return request, keep_alive
 
@@ -208,7 +209,7 @@ class HeadReader:
             and len(fields) < _KEPT_SIZE_MAX
             and _KEPT.fullmatch(lower)
         ):
-            self._kept[raw.split(b" ", 2)[2]] = fields, lower, version, framing.keep_alive
+            self._kept[raw.split(b" ", 2)[2]] = fields, lower, version, framing.keep_alive, Headers(fields, lower)
         return parts, framing, fixed
 
     def take_over(

@@ -2,41 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-import re
 from collections.abc import Callable
 from email.utils import formatdate
 from http import HTTPStatus
-from urllib.parse import quote
 
+from tautomer.web.messages.header_lines import PRINTABLE, header_line
 from tautomer.web.messages.message import JSON_TYPE, Reply
 
 __all__ = ["BODILESS", "CLOSE", "KEEP_ALIVE", "ReplyBytes"]
-
-log = logging.getLogger("tautomer.web")
 
 CLOSE = "Connection: close\r\n"
 KEEP_ALIVE = "Connection: keep-alive\r\n"
 BODILESS = frozenset({204, 205, 304})
 
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_ASCII = "\t" + "".join(map(chr, range(0x20, 0x7F)))
-# Framing and the connection are the server's own business (RFC 9110 section 7.6.1), and so is the date.
-_OURS = frozenset(
-    {
-        "connection",
-        "content-length",
-        "date",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
 _NAMES_MAX = 512
 _JSON_PAIR = (JSON_TYPE[0].lower().encode(), JSON_TYPE[1].encode())
 
@@ -81,10 +60,14 @@ class ReplyBytes:
             # Almost every reply of a gateway is of this form, and made in one go.
             known = self._json_starts.get(status)
             if known is not None:
-                return f"{known}{request_id}\r\n{connection}Content-Length: {len(body)}\r\n\r\n".encode() + body
+                return (
+                    f"{known}{request_id}\r\n{reply.lines}{connection}Content-Length: {len(body)}\r\n\r\n".encode()
+                    + body
+                )
         start = self._head(reply)
         if request_id:
             start = f"{start}X-Request-ID: {request_id}\r\n"
+        start += reply.lines
         if status in BODILESS:
             # RFC 9110 sections 8.6, 15.3.6 and 15.4.5: only 205 says that its length is 0.
             framing = "Content-Length: 0\r\n\r\n" if status == 205 else "\r\n"
@@ -101,31 +84,44 @@ class ReplyBytes:
             framing = f"Content-Length: {length}\r\n\r\n"
         else:
             framing = "Transfer-Encoding: chunked\r\n\r\n" if chunked else "\r\n"
-        return f"{self._head(reply)}{told}{connection}{framing}".encode("ascii")
+        return f"{self._head(reply)}{told}{reply.lines}{connection}{framing}".encode("ascii")
 
     def pairs(self, reply: Reply) -> list[tuple[bytes, bytes]]:
         """The reply's own headers, as ASGI has them. What must not go out is left out."""
-        if len(reply.headers) == 1 and reply.headers[0] is JSON_TYPE:
+        if len(reply.headers) == 1 and reply.headers[0] is JSON_TYPE and not reply.lines:
             return [_JSON_PAIR]
-        lines = "".join([self._field(name, value) for name, value in reply.headers])
+        lines = self._lines(reply.headers) + reply.lines
         pairs = [line.partition(": ") for line in lines.split("\r\n")[:-1]]
         return [(name.lower().encode("ascii"), value.encode("ascii")) for name, _, value in pairs]
 
     def _head(self, reply: Reply) -> str:
-        """Status line, date and the reply's own headers."""
+        """Status line, date and `Reply.headers`."""
         status, headers = reply.status, reply.headers
         head = self._starts.get(status)
         if head is None or reply.reason is not None:
             head = self._start(status, reply.reason)
-        for name, value in headers:
-            prefix = self._names.get(name)
-            if prefix is None or not (value.isascii() and value.isprintable()):
-                head += self._field(name, value)
-            else:
-                head += f"{prefix}{value}\r\n"
+        head += self._lines(headers)
         if len(headers) == 1 and headers[0] is JSON_TYPE and reply.reason is None and status not in BODILESS:
             self._json_starts[status] = f"{head}X-Request-ID: "
         return head
+
+    def _lines(self, headers: list[tuple[str, str]]) -> str:
+        """Header lines, without those that must not go out."""
+        names = self._names
+        try:
+            lines = "".join([f"{names[name]}{value}\r\n" for name, value in headers])
+            # One look at all of them: nothing is left of what can be printed but our own line ends.
+            if lines.encode("ascii").translate(None, PRINTABLE) == b"\r\n" * len(headers):
+                return lines
+        except (KeyError, UnicodeEncodeError):
+            pass
+        made = []
+        for name, value in headers:
+            line = header_line(name, value)
+            if line and len(names) < _NAMES_MAX:
+                names[name] = f"{name}: "
+            made.append(line)
+        return "".join(made)
 
     def _start(self, status: int, reason: str | None) -> str:
         status = int.__index__(status)  # 200.0 would go out as such.
@@ -136,24 +132,3 @@ class ReplyBytes:
         start = f"HTTP/1.1 {status} {_PHRASES.get(status, '')}\r\n{self._date}"
         self._starts[status] = start
         return start
-
-    def _field(self, name: str, value: str) -> str:
-        """One header line, or nothing if it must not go out."""
-        prefix = self._names.get(name) or self._admit(name)
-        if _CONTROL.search(value):
-            log.warning("reply header dropped: its value holds a control character", extra={"header": name})
-            return ""
-        # As moleculer-web does; a header has no charset of its own.
-        return f"{prefix}{quote(value, safe=_ASCII, errors='replace')}\r\n" if prefix else ""
-
-    def _admit(self, name: str) -> str:
-        if not _TOKEN.fullmatch(name):
-            log.warning("reply header dropped: its name is no token", extra={"header": ascii(name)[:80]})
-            return ""
-        if name.lower() in _OURS:
-            if name.lower() != "date":
-                log.warning("reply header dropped: the server sets it", extra={"header": name})
-            return ""
-        if len(self._names) < _NAMES_MAX:
-            self._names[name] = f"{name}: "
-        return f"{name}: "

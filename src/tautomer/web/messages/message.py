@@ -22,6 +22,8 @@ __all__ = ["JSON_TYPE", "Headers", "Reply", "Request"]
 JSON_TYPE: Final = ("Content-Type", "application/json; charset=utf-8")
 """The header line of almost every reply: being this very object, it is known to be fit."""
 
+_FOUND_MAX: Final = 64
+
 
 @lru_cache(maxsize=256)
 def _needle(name: str) -> str:
@@ -42,10 +44,17 @@ def _values(fields: str, lower: str, name: str) -> list[str]:
     return values
 
 
-def _joined(values: list[str], name: str) -> str | None:
-    if not values:
+def _value(fields: str, lower: str, name: str) -> str | None:
+    """The value of a name, its lines joined; None where there is none."""
+    needle = _needle(name)
+    at = lower.find(needle)
+    if at < 0:
         return None
-    return values[0] if len(values) == 1 else ("; " if name.lower() == "cookie" else ", ").join(values)
+    start = at + len(needle)
+    end = fields.index("\r", start)
+    if lower.find(needle, end) < 0:
+        return fields[start:end].strip(" \t")
+    return ("; " if name.lower() == "cookie" else ", ").join(_values(fields, lower, name))
 
 
 def _fields(headers: Iterable[tuple[str, str]]) -> str:
@@ -66,11 +75,13 @@ class Headers(Mapping[str, str]):
         lower: The same in lower case.
     """
 
-    __slots__ = ("_fields", "_lower", "_pairs")
+    __slots__ = ("_fields", "_found", "_lower", "_pairs")
 
     def __init__(self, fields: str, lower: str) -> None:
         self._fields = fields
         self._lower = lower
+        # What was asked for so far: requests that are alike in all headers share this object.
+        self._found: dict[str, str | None] = {}
         self._pairs: tuple[tuple[str, str], ...] | None = None
 
     @property
@@ -83,14 +94,19 @@ class Headers(Mapping[str, str]):
         return self._pairs
 
     def __getitem__(self, name: str) -> str:
-        value = _joined(_values(self._fields, self._lower, name), name)
+        value = self.get(name)
         if value is None:
             raise KeyError(name)
-        return value
+        return value  # type: ignore[no-any-return]
 
     def get(self, name: str, default: Any = None) -> Any:
         """One header's value, or `default`."""
-        value = _joined(_values(self._fields, self._lower, name), name)
+        try:
+            value = self._found[name]
+        except KeyError:
+            value = _value(self._fields, self._lower, name)
+            if len(self._found) < _FOUND_MAX:
+                self._found[name] = value
         return default if value is None else value
 
     def __contains__(self, name: object) -> bool:
@@ -214,7 +230,10 @@ class Request(msgspec.Struct, eq=False):
 
     def header(self, name: str) -> str | None:
         """One header's value, or None. Cheaper than `headers` for a few names; lines are joined as there."""
-        return _joined(_values(self.fields, self.lower, name), name)
+        headers = self._headers
+        if headers is None:
+            headers = self._headers = Headers(self.fields, self.lower)
+        return headers.get(name)  # type: ignore[no-any-return]
 
     def take_cancel_back(self) -> bool:
         """To be called in the task of a request that is `late`, when whatever was too slow has ended.
@@ -389,9 +408,11 @@ class Reply(msgspec.Struct, eq=False):
         body: Bytes, or an async iterator of bytes that is sent as it comes, under the client's pace. Its
             `aclose`, where it has one, is always called; its `length`, where it has one, is the ``Content-Length``.
         reason: Text beside the status, or None for the usual one.
+        lines: More headers, as `header_line` makes them. The gateway's own, which are the same in many replies.
     """
 
     status: int = 200
     headers: list[tuple[str, str]] = []
     body: bytes | AsyncIterator[bytes] = b""
     reason: str | None = None
+    lines: str = ""

@@ -58,8 +58,10 @@ class RateLimiter:
         self._wall_ms = wall_ms
         # Where nothing need be awaited, what a request costs is a look into a dict.
         self.hit_at_once = store.hit if isinstance(store, MemoryStore) and settings.key is None else None
-        self._limit_line = ("X-Rate-Limit-Limit", str(settings.limit))
-        self._policy_line = ("RateLimit-Policy", f'"default";q={settings.limit};w={math.ceil(settings.window)}')
+        self._limits = (
+            f"X-Rate-Limit-Limit: {settings.limit}\r\n"
+            f'RateLimit-Policy: "default";q={settings.limit};w={math.ceil(settings.window)}\r\n'
+        )
         self._asks_again = self._warns_again = -math.inf
 
     async def count(self, request: Request) -> Hit | None:
@@ -82,23 +84,22 @@ class RateLimiter:
             return None
         raise ServiceUnavailableError("RATE_LIMIT_STORE_DOWN")
 
-    def headers(self, hit: Hit) -> list[tuple[str, str]]:
+    def lines(self, hit: Hit) -> str:
         """What a client is told: moleculer-web's names, and those of draft-ietf-httpapi-ratelimit-headers-10."""
         if not self.settings.headers:
-            return []
-        left, seconds = max(0, self.limit - hit.hits), self.seconds_left(hit)
-        return [
-            self._limit_line,
-            ("X-Rate-Limit-Remaining", str(left)),
-            ("X-Rate-Limit-Reset", str(self._wall_ms() + round(hit.resets_in * 1000))),
-            self._policy_line,
-            ("RateLimit", f'"default";r={left};t={seconds}'),
-        ]
+            return ""
+        hits, resets_in = hit
+        left = str(self.limit - hits) if hits < self.limit else "0"
+        return (
+            f"{self._limits}X-Rate-Limit-Remaining: {left}\r\n"
+            f"X-Rate-Limit-Reset: {self._wall_ms() + int(resets_in * 1000 + 0.5)}\r\n"
+            f'RateLimit: "default";r={left};t={self.seconds_left(resets_in)}\r\n'
+        )
 
     @staticmethod
-    def seconds_left(hit: Hit) -> int:
+    def seconds_left(resets_in: float) -> int:
         """Whole seconds until there is room again, at least 1."""
-        return max(1, math.ceil(hit.resets_in))
+        return math.ceil(resets_in) or 1
 
     async def _key(self, request: Request) -> str:
         if self.settings.key is None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
+from typing import NoReturn
 
 from tautomer.errors import MethodNotAllowedError, NotFoundError, ServiceNotFoundError, ServiceUnavailableError
 from tautomer.registry.endpoints import EndpointList
-from tautomer.web.exchange import Exchange, Handler, Offer, Stage
+from tautomer.web.exchange import Exchange, Offer, Stage
 from tautomer.web.messages.message import Reply
 
 __all__ = ["lost_handler", "refuse_stage", "resolve_stage"]
@@ -23,36 +24,28 @@ async def lost_handler(exchange: Exchange) -> Reply:
     raise MethodNotAllowedError(data={"allow": allow})
 
 
-def refuse_stage(_call_next: Handler) -> Handler:
+def refuse_stage(exchange: Exchange) -> NoReturn:
     """Refuse what whitelist, blacklist and the doors that are always shut do not let through."""
-
-    def handle(exchange: Exchange) -> Awaitable[Reply]:
-        raise ServiceNotFoundError(exchange.alias.action)
-
-    return handle
+    raise ServiceNotFoundError(exchange.alias.action)
 
 
 def resolve_stage(actions: Mapping[str, EndpointList]) -> Stage:
     """Find who serves the action. Nobody: 503 for an alias, 404 for a path that names the action itself."""
 
-    def stage(call_next: Handler) -> Handler:
-        def handle(exchange: Exchange) -> Awaitable[Reply]:
-            alias = exchange.alias
-            found = actions.get(alias.action)
-            # `only` is set in the usual case, and then it is available.
-            if found is None or (found.only is None and not any(endpoint.available for endpoint in found.all)):
-                if alias.direct:
-                    raise ServiceNotFoundError(alias.action)
-                raise ServiceUnavailableError()
-            endpoints = found.all
-            offer = alias.offer
-            if offer is None or offer.endpoints is not endpoints:
-                offer = alias.offer = Offer(endpoints)
-            if not offer.published:
+    def stage(exchange: Exchange) -> None:
+        alias = exchange.alias
+        found = actions.get(alias.action)
+        # `only` is set in the usual case, and then it is available.
+        if found is None or (found.only is None and not any(endpoint.available for endpoint in found.all)):
+            if alias.direct:
                 raise ServiceNotFoundError(alias.action)
-            exchange.offer = offer
-            return call_next(exchange)
-
-        return handle
+            raise ServiceUnavailableError()
+        endpoints = found.all
+        offer = alias.offer
+        if offer is None or offer.endpoints is not endpoints:
+            offer = alias.offer = Offer(endpoints)
+        if not offer.published:
+            raise ServiceNotFoundError(alias.action)
+        exchange.offer = offer
 
     return stage

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from tautomer.web.exchange import Exchange, Handler, Stage
-from tautomer.web.messages.message import Reply
+from tautomer.web.exchange import Asks
 from tautomer.web.settings.records import AssetSettings
 
 __all__ = ["assets_stage"]
 
 
-def assets_stage(settings: AssetSettings) -> Stage:
+def assets_stage(settings: AssetSettings) -> Asks:
     """Answer by a file if there is one.
 
     Raises:
@@ -19,10 +18,4 @@ def assets_stage(settings: AssetSettings) -> Stage:
 
     assets = Assets(settings)
 
-    def stage(call_next: Handler) -> Handler:
-        async def handle(exchange: Exchange) -> Reply:
-            return await assets.reply(exchange.request) or await call_next(exchange)
-
-        return handle
-
-    return stage
+    return Asks(lambda exchange: assets.reply(exchange.request), lambda _exchange, reply: reply)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tautomer.context import Context
 from tautomer.registry.endpoints import Endpoint
-from tautomer.web.exchange import Exchange, Handler, Stage
-from tautomer.web.messages.message import Reply, Request
+from tautomer.web.exchange import Exchange, Stage
+from tautomer.web.messages.message import Request
 from tautomer.web.settings.records import Hook, RouteSettings
 
 if TYPE_CHECKING:
@@ -29,22 +29,18 @@ def context_stage(
     asked = root_options if callable(root_options) else None
     meta = {**(root_options if isinstance(root_options, dict) else {}), **(own or {})}
 
-    def stage(call_next: Handler) -> Handler:
-        def handle(exchange: Exchange) -> Awaitable[Reply]:
-            request = exchange.request
-            exchange.ctx = request.ctx = Context(
-                broker,
-                {},
-                caller,
-                _meta=_meta(asked, request, meta) if asked else dict(meta) if meta else None,
-                deadline=request.ends,
-                _id=exchange.id,
-                _request_id=request.id,
-            )
-            request.alias = exchange.alias
-            return call_next(exchange)
-
-        return handle
+    def stage(exchange: Exchange) -> None:
+        request = exchange.request
+        exchange.ctx = request.ctx = Context(
+            broker,
+            {},
+            caller,
+            _meta=_meta(asked, request, meta) if asked else dict(meta) if meta else None,
+            deadline=request.ends,
+            _id=exchange.id,
+            _request_id=request.id,
+        )
+        request.alias = exchange.alias
 
     return stage
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tautomer.web.exchange import FAILURES, Exchange, Failed, Handler, Stage
+from tautomer.web.exchange import FAILURES, Around, Exchange, Failed, Handler
 from tautomer.web.messages.message import Reply
 
 __all__ = ["guard_stage"]
 
 
-def guard_stage(clock: Callable[[], float], timeout: float, failed: Failed, challenge: bool = False) -> Stage:
+def guard_stage(clock: Callable[[], float], timeout: float, failed: Failed, challenge: bool = False) -> Around:
     """Around all others: the end of the request's time, an answer to every error, and the lines for every answer.
 
     Args:
         challenge: Whether a 401 says how to do better (RFC 9110, 15.5.2): ``WWW-Authenticate: Bearer`` if nothing else.
     """
 
-    def stage(call_next: Handler) -> Handler:
+    def wrap(call_next: Handler) -> Handler:
         async def handle(exchange: Exchange) -> Reply:
             request = exchange.request
             if timeout:
@@ -36,7 +36,7 @@ def guard_stage(clock: Callable[[], float], timeout: float, failed: Failed, chal
 
         return handle
 
-    return stage
+    return Around(wrap)
 
 
 def _challenge(reply: Reply) -> None:

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from inspect import isawaitable
-
-from tautomer.web.exchange import Exchange, Handler, Stage
-from tautomer.web.messages.message import Reply
+from tautomer.web.exchange import Asks, Exchange
 from tautomer.web.settings.records import Hook, RouteSettings
 
 __all__ = ["hook_stage"]
 
 
-def hook_stage(route: RouteSettings, hook: Hook) -> Stage:
+def hook_stage(route: RouteSettings, hook: Hook) -> Asks:
     """Run `onBeforeCall` or `authorize`, which raise to refuse. What they return means nothing, as in moleculer-web."""
 
-    def stage(call_next: Handler) -> Handler:
-        async def handle(exchange: Exchange) -> Reply:
-            told = hook(exchange.ctx, route, exchange.request, exchange.alias)
-            if hasattr(told, "__await__") and isawaitable(told):
-                await told
-            return await call_next(exchange)
+    return Asks(lambda exchange: hook(exchange.ctx, route, exchange.request, exchange.alias), _go_on)
 
-        return handle
 
-    return stage
+def _go_on(_exchange: Exchange, _told: object) -> None:
+    pass

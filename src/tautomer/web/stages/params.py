@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from msgspec import UNSET
 
 from tautomer.errors import BadRequestError
-from tautomer.web.exchange import Exchange, Handler, Stage
-from tautomer.web.messages.message import Reply, Request
+from tautomer.web.exchange import Exchange, Stage
+from tautomer.web.messages.message import Request
 from tautomer.web.messages.query import QueryRules, parse_query
 from tautomer.web.settings.body_parsers import BodyParsers
 from tautomer.web.settings.records import RouteSettings
@@ -70,13 +70,9 @@ def _separate_direct(request: Request, _values: dict[str, str] | None, parsers: 
 def query_stage(rules: QueryRules) -> Stage:
     """Read the query by the rules of `qsOptions`, before anybody looks at it."""
 
-    def stage(call_next: Handler) -> Handler:
-        def handle(exchange: Exchange) -> Awaitable[Reply]:
-            request = exchange.request
-            request._query = parse_query(request.query_string, request.limits, rules)
-            return call_next(exchange)
-
-        return handle
+    def stage(exchange: Exchange) -> None:
+        request = exchange.request
+        request._query = parse_query(request.query_string, request.limits, rules)
 
     return stage
 
@@ -85,21 +81,12 @@ def params_stage(route: RouteSettings, read: ParamsReader) -> Stage:
     """Read the params of the request into its context."""
     parsers = route.body_parsers
 
-    def stage(call_next: Handler) -> Handler:
-        def handle(exchange: Exchange) -> Awaitable[Reply]:
-            exchange.ctx.params = read(exchange.request, exchange.values, parsers)
-            return call_next(exchange)
-
-        return handle
+    def stage(exchange: Exchange) -> None:
+        exchange.ctx.params = read(exchange.request, exchange.values, parsers)
 
     return stage
 
 
-def request_stage(call_next: Handler) -> Handler:
+def request_stage(exchange: Exchange) -> None:
     """Put the request among the params, as ``$req``."""
-
-    def handle(exchange: Exchange) -> Awaitable[Reply]:
-        exchange.ctx.params["$req"] = exchange.request
-        return call_next(exchange)
-
-    return handle
+    exchange.ctx.params["$req"] = exchange.request

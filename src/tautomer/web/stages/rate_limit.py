@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-
 from tautomer.errors import RateLimitExceeded
-from tautomer.web.exchange import Exchange, Handler, Stage
-from tautomer.web.messages.message import Reply
+from tautomer.web.exchange import Asks, Exchange, Stage
 from tautomer.web.rate_limit.limiter import RateLimiter, address_key
 from tautomer.web.rate_limit.store import Hit
 
 __all__ = ["rate_limit_stage"]
 
 
-def rate_limit_stage(limiter: RateLimiter) -> Stage:
+def rate_limit_stage(limiter: RateLimiter) -> Stage | Asks:
     """Count the request; over the limit it is answered 429 with ``Retry-After``."""
-
     hit_at_once = limiter.hit_at_once
 
-    def stage(call_next: Handler) -> Handler:
-        async def handle(exchange: Exchange) -> Reply:
-            hit = await limiter.count(exchange.request)
-            if hit is not None:
-                _tell(exchange, hit, limiter)
-            return await call_next(exchange)
+    def tell(exchange: Exchange, hit: Hit | None) -> None:
+        if hit is not None:
+            _tell(exchange, hit, limiter)
 
-        def handle_at_once(exchange: Exchange) -> Awaitable[Reply]:
-            assert hit_at_once is not None
-            _tell(exchange, hit_at_once(address_key(exchange.request.client)), limiter)
-            return call_next(exchange)
-
-        return handle if hit_at_once is None else handle_at_once
-
-    return stage
+    if hit_at_once is None:
+        return Asks(lambda exchange: limiter.count(exchange.request), tell)
+    return lambda exchange: _tell(exchange, hit_at_once(address_key(exchange.request.client)), limiter)
 
 
 def _tell(exchange: Exchange, hit: Hit, limiter: RateLimiter) -> None:
@@ -41,11 +29,7 @@ def _tell(exchange: Exchange, hit: Hit, limiter: RateLimiter) -> None:
     Raises:
         RateLimitExceeded: It is over.
     """
-    lines = limiter.headers(hit)
-    if exchange.headers is None:
-        exchange.headers = lines
-    else:
-        exchange.headers.extend(lines)
+    exchange.lines += limiter.lines(hit)
     if hit.hits > limiter.limit:
-        exchange.add_header("Retry-After", str(limiter.seconds_left(hit)))
+        exchange.add_header("Retry-After", str(limiter.seconds_left(hit.resets_in)))
         raise RateLimitExceeded()

@@ -7,7 +7,7 @@ from inspect import isawaitable
 from typing import Any, TypeAlias
 
 from tautomer.web.answers.reply import own_reply
-from tautomer.web.exchange import Exchange, Handler, Stage
+from tautomer.web.exchange import Around, Exchange, Handler
 from tautomer.web.messages.message import Reply, Request
 
 __all__ = ["CallNext", "use_stage"]
@@ -16,7 +16,7 @@ CallNext: TypeAlias = "Callable[[Request], Awaitable[Reply]]"
 """Goes on with the request; gives the reply, or raises what went wrong further in."""
 
 
-def use_stage(function: Callable[..., Any]) -> Stage:
+def use_stage(function: Callable[..., Any]) -> Around:
     """A stage of a function that takes ``(request, call_next)``, async or not.
 
     It returns a `Reply`: that of ``await call_next(request)``, changed or not, or its own. Then nothing further in
@@ -24,7 +24,7 @@ def use_stage(function: Callable[..., Any]) -> Stage:
     """
     name = getattr(function, "__qualname__", type(function).__name__)
 
-    def stage(call_next: Handler) -> Handler:
+    def wrap(call_next: Handler) -> Handler:
         async def handle(exchange: Exchange) -> Reply:
             request = exchange.request
             passed: Reply | None = None
@@ -48,4 +48,4 @@ def use_stage(function: Callable[..., Any]) -> Stage:
 
         return handle
 
-    return stage
+    return Around(wrap)
