@@ -144,7 +144,7 @@ class Broker:
         # Whether every call must go through those: then nobody may take an endpoint and run it himself.
         self.calls_wrapped = self._calling.wrapped
         self.publish = self._publishing.publish
-        self._local = LocalServices(self, self.registry, self.middlewares, self._ring, self._publishing.delivery)
+        self._local = LocalServices(self, self.registry, self._ring, self._publishing.delivery)
         self.transit = self._publishing.transit = self._make_transit(transporter)
         self._pinging = (
             None
