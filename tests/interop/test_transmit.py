@@ -93,7 +93,9 @@ async def test_what_is_encrypted_is_the_same_byte_for_byte(node: str, line: str)
 
 @pytest.mark.parametrize("method", ["deflate", "deflateRaw", "gzip"])
 @pytest.mark.parametrize("threshold", ["1kb", 0, 16])
-async def test_what_is_compressed_by_one_is_read_by_the_other(node: str, line: str, method: str, threshold: Any) -> None:
+async def test_what_is_compressed_by_one_is_read_by_the_other(
+    node: str, line: str, method: str, threshold: Any
+) -> None:
     ours, args = compression(method, threshold)
     cases = [(ours, args, plain, turned(ours, plain)) for plain in PLAIN]
 
