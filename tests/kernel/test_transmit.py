@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import logging
 import os
 import subprocess
@@ -83,6 +84,16 @@ def test_what_is_under_the_threshold_stays_as_it_is(size, mark):
 
     assert mark == sent[0]
     assert (len(sent) == size + 1) is (mark == 0)
+
+
+def test_a_level_trades_time_for_size_and_is_nobody_elses_business():
+    data = json.dumps([{"id": n * 7919 % 10_007, "share": (n % 89) / 97} for n in range(2_000)]).encode()
+
+    quick, read = both_ways(Compression(level=1), data)
+    small, _ = both_ways(Compression(level=9), data)
+
+    assert len(small) < len(quick) < len(data)
+    assert data == read == both_ways(Compression(), data)[1]
 
 
 def test_what_would_not_get_smaller_stays_as_it_is():
@@ -258,6 +269,8 @@ async def test_encrypting_before_compressing_is_warned_of(caplog: pytest.LogCapt
         (lambda: Compression(threshold=-1), "threshold is a number of bytes"),
         (lambda: Compression(threshold=float("inf")), "leave the middleware out"),  # type: ignore[arg-type]  # The point.
         (lambda: Compression(bytes_max=True), "bytes_max is a number of bytes"),
+        (lambda: Compression(level=0), "level is a number from 1 to 9, not 0"),
+        (lambda: Compression(level=True), "level is a number from 1 to 9"),
         (lambda: Encryption(), "aes-256-cbc needs the 'password': 32 bytes"),
         (lambda: Encryption("secret", iv=IV), "needs 'password' of 32 bytes, this one has 6"),
         (lambda: Encryption(KEY), "needs the 'iv': 16 bytes"),

@@ -33,22 +33,27 @@ class Compression(Middleware):
     """Compresses the messages between nodes. All of them must have it, with the same method.
 
     A byte goes before each message: 0 for one that is as it was, 1 for a compressed one. It works on the event loop,
-    about 10 ms for each MiB.
+    where Node has threads for it: a MiB of JSON takes 40 ms to compress, at level 1 10 ms, and 5 ms to read.
 
     Args:
         method: ``"deflate"``, ``"deflateRaw"`` or ``"gzip"``.
         threshold: Bytes, or a text such as ``"1kb"``. What is smaller stays as it is.
         bytes_max: Bytes of a message before it was compressed, or a text such as ``"16mb"``; 0 for no end. A larger one
             is not sent (`PayloadTooLargeError`), and one that came is dropped: a few bytes could fill the memory.
+        level: From 1, quick, to 9, small. Whoever reads it need not know.
 
     Raises:
-        BrokerOptionsError: There is no such method, or something else is no size.
+        BrokerOptionsError: There is no such method or level, or something else is no size.
     """
 
     sees_results = False
 
     def __init__(
-        self, method: str = "deflate", threshold: int | str = "1kb", bytes_max: int | float | str = "16mb"
+        self,
+        method: str = "deflate",
+        threshold: int | str = "1kb",
+        bytes_max: int | float | str = "16mb",
+        level: int = 6,
     ) -> None:
         if method not in METHODS:
             raise BrokerOptionsError(f"Compression: method is one of {', '.join(METHODS)}, not {method!r:.80}")
@@ -57,6 +62,9 @@ class Compression(Middleware):
             raise BrokerOptionsError("Compression: threshold is a size; to compress nothing, leave the middleware out")
         self._threshold = _size("threshold", threshold)
         self._bytes_max = _size("bytes_max", bytes_max)
+        if level not in range(1, 10) or isinstance(level, bool):
+            raise BrokerOptionsError(f"Compression: level is a number from 1 to 9, not {level!r:.80}")
+        self._level = level
 
     def __repr__(self) -> str:
         return f"<Compression {self._method}>"
@@ -66,13 +74,14 @@ class Compression(Middleware):
 
     def transporter_send(self, next_send: Verb) -> Verb:
         threshold, window, most = self._threshold, METHODS[self._method], self._bytes_max or inf
+        level = self._level
 
         def send(topic: str, data: bytes, token: str | None = None) -> None:
             size = len(data)
             if size >= threshold:
                 if size > most:
                     raise PayloadTooLargeError(f"a message of {size} bytes is over the {most} of Compression.bytes_max")
-                smaller = zlib.compress(data, wbits=window)
+                smaller = zlib.compress(data, level, window)
                 if len(smaller) < size:
                     next_send(topic, _COMPRESSED + smaller, token)
                     return
