@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tautomer.errors import BrokerOptionsError
 from tautomer.middleware import Middleware, Verb
+from tautomer.middlewares.compression import Compression
 from tautomer.protocol.codec import Refused
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Encryption(Middleware):
     def broker_created(self, broker: Broker) -> None:
         log.info("messages are encrypted", extra={"node": broker.id, "algorithm": self._algorithm})
         inside = broker.middlewares[broker.middlewares.index(self) :]
-        if any(type(one).__name__ == "Compression" for one in inside):
+        if any(isinstance(one, Compression) for one in inside):
             log.warning(
                 "messages are encrypted before they are compressed, which makes them no smaller; "
                 "here the first middleware is the outermost, where in Node.js it is the last: list Compression first",
