@@ -101,12 +101,11 @@ class TestEvent:
         assert (EventMark(name="user.*"),) == marks_of(by_place) == marks_of(by_keyword)
 
     def test_keeps_all_that_it_was_told(self) -> None:
-        @event("user.*", group="mail", params={"id": "number"}, debounce=5)
+        @event("user.*", group="mail", params={"id": "number"}, debounce=5, colour="red")
         def heard(ctx: Any) -> None: ...
 
-        assert (EventMark(name="user.*", group="mail", params={"id": "number"}, extra={"debounce": 5}),) == marks_of(
-            heard
-        )
+        params, extra = {"id": "number"}, {"colour": "red"}
+        assert (EventMark(name="user.*", group="mail", params=params, debounce=5, extra=extra),) == marks_of(heard)
 
     @pytest.mark.parametrize("name", [5, ["a"], b"a"])
     def test_refuses_a_name_that_is_no_text(self, name: Any) -> None:

@@ -84,7 +84,7 @@ class TestMarks:
             def add(self, ctx: Any) -> Any:
                 return self, ctx
 
-            @event("user.*", group="mail", debounce=5)
+            @event("user.*", group="mail", colour="red")
             def heard(self, ctx: Any) -> None: ...
 
             @action
@@ -115,7 +115,7 @@ class TestMarks:
             plain.rest,
             plain.extra,
         )
-        assert [("user.*", "mail", {"debounce": 5}), ("of_its_own_name", None, {})] == [
+        assert [("user.*", "mail", {"colour": "red"}), ("of_its_own_name", None, {})] == [
             (one.name, one.group, one.extra) for one in service.event_defs()
         ]
 
@@ -152,7 +152,7 @@ class TestMarks:
             def first(self) -> str:
                 return "first"
 
-            @event("x", debounce=5)
+            @event("x", colour="red")
             def second(self) -> str:
                 return "second"
 
@@ -163,7 +163,7 @@ class TestMarks:
         events = events_of(Math)
 
         assert ["first", "second"] == [method() for method in events["x", None].methods]
-        assert ({"a": "number"}, {"debounce": 5}) == (events["x", None].params, events["x", None].extra)
+        assert ({"a": "number"}, {"colour": "red"}) == (events["x", None].params, events["x", None].extra)
         assert ["third"] == [method() for method in events["x", "mail"].methods]
 
     @pytest.mark.parametrize("name", ["a b", "a\n", "x" * 256])

@@ -25,8 +25,8 @@ from tautomer.errors import (
 )
 from tautomer.host import Host, implementation
 from tautomer.local_services import LocalServices
-from tautomer.middleware import Middleware, notify, overridden, resolve
-from tautomer.middlewares import built_in
+from tautomer.middleware import Middleware, notify, overridden
+from tautomer.middlewares import built_in, resolve
 from tautomer.node_service import NodeService
 from tautomer.pinging import Pinging
 from tautomer.ports import Handler, Transporter
@@ -86,7 +86,7 @@ class Broker:
         self,
         id: str | None = None,
         settings: Settings | None = None,
-        middlewares: Sequence[Middleware | type[Middleware]] | None = None,
+        middlewares: Sequence[Middleware | type[Middleware] | str | Mapping[str, Any]] | None = None,
         host: Host | None = None,
     ) -> None:
         self.settings = settings = settings or Settings()
@@ -144,7 +144,7 @@ class Broker:
         # Whether every call must go through those: then nobody may take an endpoint and run it himself.
         self.calls_wrapped = self._calling.wrapped
         self.publish = self._publishing.publish
-        self._local = LocalServices(self, self.registry, self.middlewares, self._ring, self._publishing.delivery)
+        self._local = LocalServices(self, self.registry, self._ring, self._publishing.delivery)
         self.transit = self._publishing.transit = self._make_transit(transporter)
         self._pinging = (
             None

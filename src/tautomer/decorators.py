@@ -33,6 +33,8 @@ class EventMark(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None = None
     group: str | None = None
     params: Any = None
+    throttle: float | None = None
+    debounce: float | None = None
     extra: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
@@ -111,6 +113,8 @@ def event(
     name: str | None = None,
     group: str | None = None,
     params: Any = None,
+    throttle: float | None = None,
+    debounce: float | None = None,
     **extra: Any,
 ) -> Callable[[M], M]: ...
 def event(
@@ -120,6 +124,8 @@ def event(
     name: str | None = None,
     group: str | None = None,
     params: Any = None,
+    throttle: float | None = None,
+    debounce: float | None = None,
     **extra: Any,
 ) -> Any:
     """Mark a method as a listener. Bare, it hears the event of the method's own name.
@@ -129,15 +135,27 @@ def event(
         name: The same, by keyword.
         group: Of each group, one member hears an emitted event. The service's name if not given.
         params: Schema of the payload.
+        throttle: Seconds after an event in which it hears no other one. 0: it hears all.
+        debounce: Seconds of silence after which it hears the last event that came. 0: it hears all.
         extra: Anything else travels to the other nodes with the subscription; ``strategy`` and ``strategy_options``
             as for an action.
 
     Raises:
-        ServiceSchemaError: The name is no text.
+        ServiceSchemaError: The name is no text, or `throttle` or `debounce` no number of seconds.
     """
     if callable(pattern):
         return _add(pattern, EventMark())
-    mark = EventMark(name=_named("event", name or pattern), group=group, params=params, extra=extra)
+    for option, seconds in (("throttle", throttle), ("debounce", debounce)):
+        if seconds is not None and not _is_seconds(seconds):
+            raise ServiceSchemaError(f"event {option} is a number of seconds, not {seconds!r}")
+    mark = EventMark(
+        name=_named("event", name or pattern),
+        group=group,
+        params=params,
+        throttle=throttle,
+        debounce=debounce,
+        extra=extra,
+    )
     return lambda marked: _add(marked, mark)
 
 

@@ -61,6 +61,8 @@ class EventDef(msgspec.Struct, frozen=True, kw_only=True):
         methods: The functions that hear it, in order.
         group: Of each group one member hears an emitted event. None: the service's name.
         params: Schema of the payload, or None.
+        throttle: Seconds after an event in which it hears no other one; None or 0: it hears all.
+        debounce: Seconds of silence after which it hears the last event; None or 0: it hears all.
         extra: Everything else that was written in the mark.
     """
 
@@ -68,6 +70,8 @@ class EventDef(msgspec.Struct, frozen=True, kw_only=True):
     methods: tuple[Method, ...]
     group: str | None = None
     params: Any = None
+    throttle: float | None = None
+    debounce: float | None = None
     extra: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
     def wire(self, params: Any) -> dict[str, Any]:
@@ -77,6 +81,9 @@ class EventDef(msgspec.Struct, frozen=True, kw_only=True):
             entry["group"] = self.group
         if params is not None:
             entry["params"] = params
+        for option, seconds in (("throttle", self.throttle), ("debounce", self.debounce)):
+            if seconds is not None:
+                entry[option] = seconds * 1000
         return {**entry, "name": self.name}
 
 

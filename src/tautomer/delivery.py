@@ -10,6 +10,7 @@ from typing import Any
 
 from tautomer._tasks import TaskScope
 from tautomer.context import Context
+from tautomer.ports import Handler
 from tautomer.registry.endpoints import EventEndpoint
 
 log = logging.getLogger("tautomer.events")
@@ -75,7 +76,7 @@ class Delivery:
                 self._drop_oldest()
             self._queued.append((endpoint, ctx))
             return None
-        return self._start(endpoint, ctx)
+        return self.run(endpoint, ctx, endpoint.handler)
 
     def tell_plain(self, endpoint: EventEndpoint, ctx: Context[Any]) -> None:
         """Run a listener that is a plain function. Never raises."""
@@ -86,6 +87,13 @@ class Delivery:
                 self._scope.spawn(self._finish(endpoint, ctx, returned), endpoint.name)
         except Exception as error:
             self.report(endpoint, ctx, error)
+
+    def run(self, endpoint: EventEndpoint, ctx: Context[Any], handler: Handler) -> asyncio.Task[Any] | None:
+        """Run what is left of a listener's chain, in a task of its own. Returns that, or None after the end."""
+        if self._scope.closed:
+            return None
+        self._running += 1
+        return self._scope.spawn(self._run(endpoint, ctx, handler), endpoint.name)
 
     def report(self, endpoint: EventEndpoint, ctx: Context[Any], error: BaseException) -> None:
         """An event has no caller to tell: the failure is logged and counted (promise E2)."""
@@ -104,21 +112,16 @@ class Delivery:
             "dropped": self.dropped,
         }
 
-    def _start(self, endpoint: EventEndpoint, ctx: Context[Any]) -> asyncio.Task[Any] | None:
-        if self._scope.closed:
-            return None
-        self._running += 1
-        return self._scope.spawn(self._run(endpoint, ctx), endpoint.name)
-
-    async def _run(self, endpoint: EventEndpoint, ctx: Context[Any]) -> None:
+    async def _run(self, endpoint: EventEndpoint, ctx: Context[Any], handler: Handler) -> None:
         try:
-            await endpoint.handler(ctx)
+            await handler(ctx)
         except Exception as error:
             self.report(endpoint, ctx, error)
         finally:
             self._running -= 1
             if self._queued:
-                self._start(*self._queued.popleft())
+                endpoint, ctx = self._queued.popleft()
+                self.run(endpoint, ctx, endpoint.handler)
 
     async def _finish(self, endpoint: EventEndpoint, ctx: Context[Any], returned: Awaitable[Any]) -> None:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -38,13 +39,11 @@ class LocalServices:
         self,
         broker: Broker,
         registry: Registry,
-        middlewares: Sequence[Middleware],
         ring: Sequence[Middleware],
         delivery: Delivery,
     ) -> None:
         self._broker = broker
         self._registry = registry
-        self._middlewares = middlewares
         self._ring = ring
         self._delivery = delivery
         self._offered: dict[int, ServiceEntry] = {}
@@ -101,16 +100,16 @@ class LocalServices:
         waiting = self._unborn.pop(id(service), None)
         if waiting is None:
             return
-        await notify(self._middlewares, "service_creating", service)
+        await notify(self._ring, "service_creating", service)
         for told in waiting:
             await told
-        await notify(self._middlewares, "service_created", service)
+        await notify(self._ring, "service_created", service)
 
     async def start(self, service: Service) -> None:
         """Wait for its dependencies, run `started`, and offer it."""
         await self.finish_creation(service)
         entry, actions, events = await self._compose(service)
-        await notify(self._middlewares, "service_starting", service)
+        await notify(self._ring, "service_starting", service)
         dependencies = dependency_list(service.dependencies)
         if dependencies:
             wire = service.settings.get("$dependencyTimeout")
@@ -127,7 +126,7 @@ class LocalServices:
             # Before anybody can hear of the service: who calls at once must find it (protocol section 2.3).
             await balanced.renew()
         self._broker.services_changed()
-        await notify(self._middlewares, "service_started", service)
+        await notify(self._ring, "service_started", service)
         log.info("service started", extra={"service": service.full_name})
 
     async def start_all(self) -> None:
@@ -170,14 +169,14 @@ class LocalServices:
         self._begun.discard(id(service))
         entry = self._offered.pop(id(service), None)
         limit = self._limit(service)
-        await notify(self._middlewares, "service_stopping", service, backwards=True, timeout=limit)
+        await notify(self._ring, "service_stopping", service, backwards=True, timeout=limit)
         if entry is not None:
             if (balanced := self._balanced()) is not None:
                 await balanced.renew(without=entry)
             self._registry.unregister_local(entry)
             self._broker.services_changed()
         await self._bounded(service, "stopped")
-        await notify(self._middlewares, "service_stopped", service, backwards=True, timeout=limit)
+        await notify(self._ring, "service_stopped", service, backwards=True, timeout=limit)
         log.info("service stopped", extra={"service": service.full_name})
 
     def forget(self, service: Service) -> None:
@@ -254,6 +253,8 @@ class LocalServices:
             definition.name, entry.node_id, True, entry, wire, _never, group, params=definition.params
         )
         endpoint.strategy = self._registry.strategies.own(definition.extra, service.settings)
+        endpoint.throttle, endpoint.debounce = definition.throttle or 0.0, definition.debounce or 0.0
+        endpoint.run = partial(self._delivery.run, endpoint)
 
         def failed(ctx: Context[Any], error: BaseException) -> None:
             self._delivery.report(endpoint, ctx, error)

@@ -296,6 +296,8 @@ def _event_def(name: str, group: str | None, method: MethodType, mark: EventMark
         methods=methods if method in methods else (*methods, method),
         group=group,
         params=_over(mark.params, under and under.params),
+        throttle=_over(mark.throttle, under and under.throttle),
+        debounce=_over(mark.debounce, under and under.debounce),
         extra=_merged(under.extra if under else {}, mark.extra),
     )
 

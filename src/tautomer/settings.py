@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, dataclass_transform
 
 from tautomer.errors import BrokerOptionsError
@@ -115,6 +116,25 @@ def _at_least(owner: str, least: float, **values: float | None) -> None:
             raise BrokerOptionsError(f"{owner}.{name} is a number, not {value!r}", {"setting": name})
         if not value >= least:
             raise BrokerOptionsError(f"{owner}.{name} is at least {least:g}, not {value!r}", {"setting": name})
+
+
+_SIZE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?) *(b|kb|mb|gb|tb)?", re.IGNORECASE)
+_UNITS: Final = {"b": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3, "tb": 1024**4}
+
+
+def a_size(value: object) -> int:
+    """Bytes: a number, or a text such as ``"100kb"`` or ``"1.5mb"`` (of 1,024). 0 and infinity: no end.
+
+    Raises:
+        ValueError: It is neither; the text goes on after the setting's name.
+    """
+    if value == inf:
+        return 0
+    if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
+        return int(float(match[1]) * _UNITS[(match[2] or "b").lower()])
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"is a number of bytes or a text such as '100kb' or '2mb', not {value!r:.80}")
+    return value
 
 
 @record
@@ -333,7 +353,8 @@ class Settings:
         log_level: Name of the level for all of tautomer's loggers, or None to leave logging alone.
         log_format: ``"PLAIN"`` or ``"JSON"``.
         metadata: Told to other nodes in INFO.
-        middlewares: The first is the outermost.
+        middlewares: The first is the outermost. Each is a middleware, its class, the name of one that comes along, such
+            as ``"Transmit.Compression"``, or ``{"type": name, "options": {…}}``.
         internal_services: Whether the `$node` service is offered.
         disable_balancer: Let the message broker choose who is asked and who of a group hears an event, for nodes of
             the mesh that all do so. With versions 0.14 and 0.15 in one mesh, an action (or group) is to be offered by
@@ -361,7 +382,8 @@ class Settings:
     log_level: str | None = None
     log_format: Literal["PLAIN", "JSON"] = "PLAIN"
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    middlewares: Sequence[Middleware | type[Middleware]] = ()
+    # Their options may hold a password (promise S5).
+    middlewares: Sequence[Middleware | type[Middleware] | str | Mapping[str, Any]] = field(default=(), repr=False)
     internal_services: bool = True
     disable_balancer: bool = False
     circuit_breaker: CircuitBreakerSettings = field(default_factory=CircuitBreakerSettings)

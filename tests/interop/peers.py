@@ -132,7 +132,8 @@ class NodePeer:
             node: Path of Node.js.
             services: Each is ``{"kind", ...}``, the kind one of peer.js.
             listeners: See `listen`.
-            broker: More options of `ServiceBroker`, under Moleculer's names.
+            broker: More options of `ServiceBroker`, under Moleculer's names; and ``transmit``, the middlewares of its
+                `Middlewares.Transmit` as ``[name, *arguments]``, the last of which is the outermost.
         """
         told = [{"kind": "listener", "name": name, "patterns": its} for name, its in (listeners or {}).items()]
         wanted = {

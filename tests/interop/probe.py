@@ -163,6 +163,8 @@ def listener(name: str, patterns: Mapping[str, str | None], tell: Callable[[dict
             about = {}
             if str(ctx.event_name).startswith("$node."):
                 about = {"node": data["node"]["id"], "unexpected": data.get("unexpected")}
+            elif str(ctx.event_name).startswith("$circuit-breaker."):
+                about = data
             tell(
                 {
                     "listener": name,

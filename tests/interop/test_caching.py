@@ -120,6 +120,23 @@ async def test_a_clean_at_one_is_a_clean_at_all(mesh_with_cache: Mesh, line: str
         await until(is_made_anew)
 
 
+async def test_what_one_cleans_the_other_has_no_more(mesh_with_cache: Mesh, line: str) -> None:
+    """The clean runs at one only: what it deletes are the keys that the other has written, too."""
+    for number, (cleaner, other) in enumerate(sides(mesh_with_cache, line)):
+        kept, cleaned = {"id": f"kept-{number}"}, {"id": f"cleaned-{number}"}
+        for params in (kept, cleaned):
+            await other.call("cached.get", params, node_id=other.id)
+            found = await cleaner.call("cached.get", params, node_id=cleaner.id)
+            assert other.id == found.value["node"]
+
+        await cleaner.tell("broadcast_local", "cache.clean.cached", {"mask": "cached.get:*cleaned-*"})
+        both = [(await cleaner.call("cached.get", params, node_id=cleaner.id)).value for params in (kept, cleaned)]
+
+        assert [other.id, cleaner.id] == [one["node"] for one in both]
+        # And what was made anew is what both have now.
+        assert both[1] == (await other.call("cached.get", cleaned, node_id=other.id)).value
+
+
 async def test_of_both_together_one_runs(mesh_with_cache: Mesh, line: str) -> None:
     """They share the lock: whoever comes first, the other waits for its result."""
     for number in range(6):

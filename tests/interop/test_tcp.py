@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from tautomer import Context, Service, event
+from tautomer.middlewares import Compression, Encryption
 
 from .mesh import SHORT, Mesh, hears, knows_listeners, sees
 from .peers import NodePeer, Peer, PythonPeer, until
@@ -348,3 +349,19 @@ async def test_what_is_known_travels_past_nodes_that_do_not_know_each_other(node
         await sees(b, "a.echo", "a", timeout=10.0)
         assert 5 == (await a.call("b.echo", 5)).value
         assert isinstance(a, PythonPeer)
+
+
+async def test_an_encrypted_and_compressed_mesh_without_a_broker(node: str) -> None:
+    """Gossip goes through the middlewares, too."""
+    key, iv = "k" * 32, "i" * 16
+    theirs = {"transmit": [["Encryption", key, "aes-256-cbc", iv], ["Compression", {"threshold": 0}]]}
+    async with TcpMesh(node, ["n14", "n15", "py"]) as mesh:
+        await mesh.add_node("0.14", broker=theirs)
+        await mesh.add_node("0.15", broker=theirs)
+        await mesh.add_python(middlewares=[Compression(threshold=0), Encryption(key, iv=iv)])
+        for line in ("n14", "n15"):
+            await sees(mesh["py"], f"{line}.echo", line, timeout=10.0)
+            await sees(mesh[line], "py.echo", "py", timeout=10.0)
+
+            assert 300_000 == len((await mesh["py"].call(f"{line}.text", {"length": 300_000})).value)
+            assert 300_000 == len((await mesh[line].call("py.text", {"length": 300_000})).value)

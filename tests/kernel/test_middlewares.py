@@ -559,7 +559,7 @@ def test_a_hook_of_a_verb_that_is_async_is_refused(hook: str) -> None:
         Broker("a", Settings(middlewares=[type("Odd", (Middleware,), {hook: wrap})], transporter="memory://"))
 
 
-@pytest.mark.parametrize("odd", [5, "name", object(), Math])
+@pytest.mark.parametrize("odd", [5, object(), Math])
 def test_what_is_no_middleware_is_refused(odd: Any) -> None:
     with pytest.raises(errors.BrokerOptionsError, match="none of the hooks"):
         Broker("a", Settings(middlewares=[odd]))

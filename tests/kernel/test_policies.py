@@ -134,7 +134,7 @@ async def test_while_one_tries_nobody_else_is_let_through(make: Make, clock: Clo
     assert ["well"] == await outcomes(broker, "moody.guarded", 1)
 
 
-async def test_the_changes_of_a_circuit_are_local_events_with_nodes_payload(make: Make, clock: Clock):
+async def test_the_changes_of_a_circuit_are_events_with_nodes_payload(make: Make, clock: Clock):
     heard: list[tuple[str, Any]] = []
 
     class Listener(Service):
@@ -153,7 +153,7 @@ async def test_the_changes_of_a_circuit_are_local_events_with_nodes_payload(make
     moody.error = None
     await outcomes(broker, "moody.guarded", 1)
 
-    told = {"nodeID": "node", "action": "moody.guarded"}
+    told = {"nodeID": "node", "service": "moody", "action": "moody.guarded"}
     assert [
         ("$circuit-breaker.opened", {**told, "failures": 2, "count": 2, "rate": 1.0}),
         ("$circuit-breaker.half-opened", told),

@@ -108,7 +108,11 @@ class CircuitBreakers(Middleware):
     def _changed(self, endpoint: Endpoint, _old: Circuit, new: Circuit) -> None:
         assert self._broker is not None
         circuit = self.circuits[endpoint.name, endpoint.node_id]
-        told: dict[str, Any] = {"nodeID": endpoint.node_id, "action": endpoint.name}
+        told: dict[str, Any] = {
+            "nodeID": endpoint.node_id,
+            "service": endpoint.service.full_name,
+            "action": endpoint.name,
+        }
         if new is Circuit.OPEN:
             counts = circuit.counts
             told |= {"failures": counts.errors, "count": counts.total}
@@ -120,7 +124,18 @@ class CircuitBreakers(Middleware):
         self._offer(endpoint, new is not Circuit.OPEN)
         state = _NAMES.get(new, new.value)
         log.log(logging.WARNING if new is Circuit.OPEN else logging.INFO, f"circuit {state}", extra=told)
-        self._broker.broadcast_local(f"$circuit-breaker.{state}", told)
+        self._announce(f"$circuit-breaker.{state}", told)
+
+    def _announce(self, event: str, told: dict[str, Any]) -> None:
+        """Tell all nodes, as Node does (protocol section 5.5). The call that changed the circuit cannot fail of it."""
+        assert self._broker is not None
+        try:
+            self._broker.broadcast(event, told)
+        except MoleculerError as error:
+            # This node's own listeners have heard it; there is no line, and it would be stale when there is.
+            log.debug("circuit not announced", extra={"event": event, "error": error.message})
+        except Exception:
+            log.exception("event not announced", extra={"event": event})  # A middleware's fault.
 
     def _offer(self, endpoint: Endpoint, available: bool) -> None:
         assert self._broker is not None

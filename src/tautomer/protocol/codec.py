@@ -54,7 +54,7 @@ class Refused(Exception):
     """A packet that is dropped.
 
     Attributes:
-        reason: One of ``undecodable``, ``version``, ``sender``, ``malformed``: the counter's name.
+        reason: The counter's name; of the codec ``undecodable``, ``version``, ``sender`` or ``malformed``.
         sender: Who sent it, as far as it can be told; fit to be part of a topic, or empty.
         detail: What was wrong, for the log.
         request_id: For a REQ that can still be answered, its id.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tautomer.definitions import ActionDef
@@ -89,9 +89,18 @@ class Endpoint:
 
 
 class EventEndpoint(Endpoint):
-    """One subscription at one node. `name` is the pattern, `handler` tells all its methods."""
+    """One subscription at one node. `name` is the pattern, `handler` tells all its methods.
 
-    __slots__ = ("group", "params", "plain")
+    Attributes:
+        group: Of each group one member hears an emitted event.
+        plain: The listener itself, if it is a plain function with nothing around it: it is called at once, without a task.
+        params: Schema of the payload; like the rest, only for this node's own.
+        throttle: Seconds after an event in which it hears no other one; 0: it hears all.
+        debounce: Seconds of silence after which it hears the last event; 0: it hears all.
+        run: Runs a handler of it in a task, for who has held an event back; gives that, or None after the node's end.
+    """
+
+    __slots__ = ("debounce", "group", "params", "plain", "run", "throttle")
 
     def __init__(
         self,
@@ -108,8 +117,14 @@ class EventEndpoint(Endpoint):
         super().__init__(name, node_id, local, service, entry, handler)
         self.group = group
         self.params = params
-        # A listener that is a plain function with nothing around it is called at once, without a task.
         self.plain = plain
+        self.throttle = 0.0
+        self.debounce = 0.0
+        self.run: Callable[[Context[Any], Handler], Awaitable[Any] | None] = _never
+
+
+def _never(_ctx: object, _handler: object) -> None:
+    raise AssertionError("a listener of another node does not run here")
 
 
 class BalancedEndpoint(Endpoint):

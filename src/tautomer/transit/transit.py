@@ -63,7 +63,8 @@ class Transit:
         streaming: The streams that come and go.
         dropped: Packets dropped, by reason: ``undecodable``, ``version``, ``sender``, ``malformed``, ``orphan`` (an
             answer that nobody waits for), ``duplicate`` (a request or an event that came before), ``info`` (refused whole),
-            ``nodes`` (no place for one more), ``unsent``.
+            ``nodes`` (no place for one more), ``unsent``; and what
+            a middleware makes of bytes: ``undecryptable``, ``uninflatable``.
         received: What the transporter calls for each message.
         ping: See `Pings.ping`.
         is_ready: Set once the mesh is known.
@@ -434,6 +435,8 @@ class Transit:
         def receive(topic: str, data: bytes) -> None:
             try:
                 received(topic, data)
+            except Refused as refused:
+                self._refused(self._commands.get(topic, ""), refused)
             except Exception as error:
                 detail = f"a middleware cannot read it: {type(error).__name__}: {error}"
                 self.drop("undecodable", "", detail, self._commands.get(topic, ""))

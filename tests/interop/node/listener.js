@@ -21,7 +21,9 @@ module.exports = function listener({ name, patterns }, moleculer, say) {
 						data: ctx.eventName.startsWith("$") ? undefined : ctx.params,
 						about: ctx.eventName.startsWith("$node.")
 							? { node: ctx.params.node.id, unexpected: ctx.params.unexpected }
-							: undefined,
+							: ctx.eventName.startsWith("$circuit-breaker.")
+								? ctx.params
+								: undefined,
 						context: { id, nodeID, level, requestID, parentID, caller, meta, headers }
 					}
 				});

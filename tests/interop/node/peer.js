@@ -8,7 +8,12 @@ const { say, serve, describeError } = require("./channel");
 const wanted = JSON.parse(process.argv[2]);
 const moleculer = require(wanted.moleculer);
 
+// Built-in middlewares of the line, as [name, ...arguments]; what JSON cannot hold.
+const transmit = (wanted.broker?.transmit ?? []).map(([name, ...args]) => moleculer.Middlewares.Transmit[name](...args));
+delete wanted.broker?.transmit;
+
 const broker = new moleculer.ServiceBroker({
+	middlewares: transmit,
 	nodeID: wanted.id,
 	namespace: wanted.namespace,
 	transporter: wanted.url,
@@ -21,6 +26,7 @@ const kinds = {
 	listener: require("./listener"),
 	calculator: require("./calculator"),
 	cached: require("./cached"),
+	moody: require("./moody"),
 	streams: require("./streams"),
 	gateway: options => require("./gateway")(options)
 };

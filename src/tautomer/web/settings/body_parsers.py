@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from math import inf
 from typing import Final, Literal, TypeAlias, get_args
 
-from tautomer.settings import record
+from tautomer.settings import a_size, record
 from tautomer.web.messages.content import CHARSETS
 from tautomer.web.messages.message import Request
 from tautomer.web.messages.query import FORM_RULES, QueryRules
 from tautomer.web.settings.reading import Notes, Reader, a_bool, a_bool_or_mapping, a_list, a_text, a_whole_number
 
-__all__ = ["BodyParser", "BodyParsers", "a_size", "read_body_parsers"]
+__all__ = ["BodyParser", "BodyParsers", "read_body_parsers"]
 
 Kind: TypeAlias = Literal["json", "urlencoded", "text", "raw", "multipart"]
 
@@ -39,8 +38,6 @@ _SHORT_TYPES: Final[dict[str, str]] = {
     "bin": "application/octet-stream",
 }
 _TYPE = re.compile(r"[!#$%&'*+\-.^_`|~0-9a-z]+/[!#$%&'*+\-.^_`|~0-9a-z]+")
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) *(b|kb|mb|gb|tb)?", re.IGNORECASE)
-_UNITS: Final = {"b": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3, "tb": 1024**4}
 # As deep as the limits let JSON be.
 _DEPTH_MAX: Final = 64
 
@@ -169,17 +166,6 @@ def _fits(wanted: str, mimetype: str) -> bool:
 
 
 # --- checks: the value in its type, or ValueError whose text goes on after the setting's name ---
-
-
-def a_size(value: object) -> int:
-    """Bytes: a number, or a text such as ``"100kb"`` or ``"1.5mb"`` (of 1,024). 0 and infinity: no end."""
-    if value == inf:
-        return 0
-    if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
-        return int(float(match[1]) * _UNITS[(match[2] or "b").lower()])
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"is a number of bytes or a text such as '100kb' or '2mb', not {value!r:.80}")
-    return value
 
 
 def a_depth(value: object) -> int:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from tautomer.settings import a_size
 from tautomer.web.messages.limits import UploadLimits
-from tautomer.web.settings.body_parsers import a_size
 from tautomer.web.settings.reading import Notes, Reader, a_bool, a_mapping
 
 __all__ = ["read_uploads"]
