@@ -15,6 +15,11 @@ settings.register_profile("suite", derandomize=True, deadline=None)
 settings.load_profile("suite")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes stay out of the names of tests: packed ones may hold the time, and each worker would find tests of its own."""
+    return f"{argname}:{len(val)} bytes" if isinstance(val, bytes) and not val.isascii() else None
+
+
 @pytest.fixture
 async def cluster() -> AsyncIterator[Cluster]:
     """Nodes over the memory transporter; stopped at the end."""
