@@ -1,6 +1,6 @@
 """tautomer: Python microservices in one mesh with Node.js.
 
-The names of the edge (gateway, runner) are imported on first use, so that a service pays for
+The names of the edge (gateway, commands, runner) are imported on first use, so that a service pays for
 what it uses: of third parties, this imports msgspec only.
 """
 
@@ -19,12 +19,15 @@ from tautomer.settings import Settings
 from tautomer.stream import Stream
 
 if TYPE_CHECKING:
+    from tautomer.commands import Collapser, Command, command, component, request_context
     from tautomer.runner import run
     from tautomer.web.service import ApiGatewayService
 
 __all__ = [
     "ApiGatewayService",
     "Broker",
+    "Collapser",
+    "Command",
     "Context",
     "Middleware",
     "Service",
@@ -33,12 +36,20 @@ __all__ = [
     "Stream",
     "__version__",
     "action",
+    "command",
+    "component",
     "errors",
     "event",
+    "request_context",
     "run",
 ]
 
-_LAZY = {"run": "tautomer.runner", "ApiGatewayService": "tautomer.web.service"}
+_COMMANDS = ("Collapser", "Command", "command", "component", "request_context")
+_LAZY = {
+    "run": "tautomer.runner",
+    "ApiGatewayService": "tautomer.web.service",
+    **dict.fromkeys(_COMMANDS, "tautomer.commands"),
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -24,6 +24,7 @@ from tautomer.errors import (
     TransporterError,
 )
 from tautomer.host import Host, implementation
+from tautomer.joining import Joining
 from tautomer.local_services import LocalServices
 from tautomer.middleware import Middleware, notify, overridden
 from tautomer.middlewares import built_in, resolve
@@ -114,7 +115,7 @@ class Broker:
         self._stalls = StallWatch(host, settings.stall_warning)
         self.middlewares = resolve(middlewares if middlewares else settings.middlewares)
         self.cacher = resolve_cacher(settings.cacher, settings.namespace, host)
-        self._ring = (*built_in(settings, self.cacher), *self.middlewares)
+        self._ring = (*built_in(settings, self.cacher), Joining(settings.commands), *self.middlewares)
         node = Node(
             self.id,
             local=True,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypedDict, Unpack
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypedDict, Unpack
 
 import msgspec
 
@@ -273,3 +274,7 @@ class Context(msgspec.Struct, Generic[P], eq=False, weakref=True):
             own.update(
                 {name: value for name, value in meta.items() if name not in own or (name != "user" and name[:1] != "$")}
             )
+
+
+CURRENT: Final[ContextVar[Context[Any] | None]] = ContextVar("tautomer.context", default=None)
+"""The context of the handler that is running, where commands are in use: they look for it here (`tautomer.joining`)."""

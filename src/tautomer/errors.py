@@ -9,7 +9,11 @@
        │  ├─ ServiceNotAvailableError       404 SERVICE_NOT_AVAILABLE not run
        │  ├─ RequestTimeoutError            504 REQUEST_TIMEOUT      outcome unknown
        │  ├─ RequestRejectedError           503 REQUEST_REJECTED     outcome unknown (node lost) or not run (leaving)
-       │  └─ QueueIsFullError               429 QUEUE_FULL           not run
+       │  ├─ QueueIsFullError               429 QUEUE_FULL           not run
+       │  └─ CommandError                   500, of commands (resilience reference, section 3)
+       │     ├─ CommandTimeout              504 COMMAND_TIMEOUT      also a `TimeoutError`
+       │     ├─ CommandRejected             503 COMMAND_REJECTED     no place in its pool
+       │     └─ CircuitOpen                 503 CIRCUIT_OPEN         its circuit is open
        ├─ MoleculerClientError              400
        │  ├─ ValidationError                422 VALIDATION_ERROR
        │  ├─ PayloadTooLarge                413 (HTTP)
@@ -43,6 +47,10 @@ __all__ = [
     "BadRequestError",
     "BrokerDisconnectedError",
     "BrokerOptionsError",
+    "CircuitOpen",
+    "CommandError",
+    "CommandRejected",
+    "CommandTimeout",
     "ForbiddenError",
     "GracefulStopTimeoutError",
     "InvalidPacketDataError",
@@ -253,6 +261,62 @@ class QueueIsFullError(_ActionError, MoleculerRetryableError):
     type = "QUEUE_FULL"
     outcome: Outcome = "not run"
     _template = "Queue is full, '{action}' was not run{where}."
+
+
+class CommandError(MoleculerRetryableError):
+    """A command was not run, or not to its end. What `run` itself raises is raised as it is.
+
+    `outcome` stays ``"failed"``: it is about the action that lets this through, which may have done other things before.
+
+    Attributes:
+        failure_type: Hystrix's name of it.
+        fallback_error: What the fallback raised, if there was one.
+    """
+
+    type = "COMMAND_FAILED"
+    failure_type: str = "COMMAND_EXCEPTION"
+    fallback_error: BaseException | None = None
+    _template: ClassVar[str] = "Command '{command}' of group '{group}' failed."
+
+    def __init__(self, command: str | None = None, group: str | None = None, retry_after: float | None = None) -> None:
+        data: dict[str, Any] = {"command": command, "group": group}
+        if retry_after is not None:
+            data["retryAfter"] = round(retry_after, 3)
+        super().__init__(self._template.format(command=command, group=group), data=data)
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds until it is worth to ask again; None if nobody knows."""
+        found = self.data.get("retryAfter") if isinstance(self.data, Mapping) else None
+        return found if isinstance(found, int | float) else None
+
+
+class CommandTimeout(CommandError, TimeoutError):
+    """It gave no result in time. It may still run."""
+
+    code = 504
+    type = "COMMAND_TIMEOUT"
+    outcome: Outcome = "unknown"
+    failure_type = "TIMEOUT"
+    _template = "Command '{command}' of group '{group}' gave no result in time."
+
+
+class CommandRejected(CommandError):
+    """There was no place for it in the pool of its group: it surely was not run."""
+
+    code = 503
+    type = "COMMAND_REJECTED"
+    failure_type = "REJECTED_THREAD_EXECUTION"
+    _template = "Command '{command}' was rejected: the pool of group '{group}' is full."
+
+
+class CircuitOpen(CommandError):
+    """Too much of late went wrong with it: it surely was not run. `retry_after` is the rest of the sleep."""
+
+    code = 503
+    type = "CIRCUIT_OPEN"
+    failure_type = "SHORTCIRCUIT"
+    _template = "Circuit of command '{command}' of group '{group}' is open."
 
 
 class ValidationError(MoleculerClientError):

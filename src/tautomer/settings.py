@@ -331,6 +331,23 @@ class TransitSettings:
 
 
 @record
+class CommandSettings:
+    """Commands of the process (resilience reference, section 4), as `component.set` and `component.add` say it, too.
+
+    Attributes:
+        executor_pool: Pools of groups: ``{"group_key", "max_workers", "max_queue", "isolation"}``.
+        circuit_breaker_enabled: False for no circuits.
+        circuit_breaker_options: Options of all circuits.
+        defaults: Options of all commands.
+    """
+
+    executor_pool: Sequence[Mapping[str, Any]] = ()
+    circuit_breaker_enabled: bool = True
+    circuit_breaker_options: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+
+@record
 class Settings:
     """Everything a broker can be told.
 
@@ -362,6 +379,7 @@ class Settings:
         circuit_breaker: Endpoints that fail are left alone for a while. A mapping will do, here and for the next two.
         bulkhead: How many calls of one action run at once.
         retry_policy: Calls that failed are made again.
+        commands: Pools and options of commands, which belong to the process: `CommandSettings`, or a mapping.
         registry: How endpoints are chosen.
         transit: The traffic with other nodes.
     """
@@ -389,6 +407,7 @@ class Settings:
     circuit_breaker: CircuitBreakerSettings = field(default_factory=CircuitBreakerSettings)
     bulkhead: BulkheadSettings = field(default_factory=BulkheadSettings)
     retry_policy: RetrySettings = field(default_factory=RetrySettings)
+    commands: CommandSettings | None = None
     registry: RegistrySettings = field(default_factory=RegistrySettings)
     transit: TransitSettings = field(default_factory=TransitSettings)
 
@@ -407,6 +426,11 @@ class Settings:
             given = getattr(self, name)
             if not isinstance(given, type(usual)):
                 object.__setattr__(self, name, chosen(usual, given, name))
+        commands: object = self.commands
+        if isinstance(commands, Mapping):
+            object.__setattr__(self, "commands", CommandSettings(**commands))
+        elif not isinstance(commands, CommandSettings | None):
+            raise BrokerOptionsError(f"commands is a mapping, not {commands!r:.80}", {"setting": "commands"})
         for name, kind in (("registry", RegistrySettings), ("transit", TransitSettings)):
             if not isinstance(getattr(self, name), kind):
                 raise BrokerOptionsError(f"{name} is a {kind.__name__}, not {getattr(self, name)!r}", {"setting": name})

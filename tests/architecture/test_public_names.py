@@ -14,6 +14,8 @@ import tautomer
 PUBLIC = {
     "ApiGatewayService",
     "Broker",
+    "Collapser",
+    "Command",
     "Context",
     "Middleware",
     "Service",
@@ -22,8 +24,11 @@ PUBLIC = {
     "Stream",
     "__version__",
     "action",
+    "command",
+    "component",
     "errors",
     "event",
+    "request_context",
     "run",
 }
 
@@ -88,7 +93,7 @@ print(json.dumps(sorted(added)))
 def test_importing_it_leaves_the_edges_for_later() -> None:
     code = """
 import sys, tautomer
-print([name for name in ("tautomer.web", "tautomer.runner", "tautomer.cli", "tautomer.loader") if name in sys.modules])
+print([name for name in ("tautomer.web", "tautomer.commands", "tautomer.runner", "tautomer.cli", "tautomer.loader") if name in sys.modules])
 """
 
     assert "[]" == in_a_new_process(code)

@@ -167,7 +167,7 @@ class _Filling:
         filling = self._cache.begin(key)
         try:
             result = await self._next(ctx)
-            if not is_stream(result) and type(result) is not RawResult:
+            if not is_stream(result) and type(result) is not RawResult and not _is_fallback(ctx):
                 await self._cache.fill(filling, result, self._ttl)
             return result
         finally:
@@ -241,6 +241,11 @@ def _settings(endpoint: Endpoint) -> CacheSettings:
     if isinstance(own, Mapping):
         own = {snake(str(name)): one for name, one in own.items()}
     return chosen(usual, own, f"cache of '{endpoint.name}'")
+
+
+def _is_fallback(ctx: Context[Any]) -> bool:
+    """Whether a command's fallback has had a part in the result, here or in a call inside."""
+    return ctx.fallback_result or (ctx._meta is not None and ctx._meta.get("$fallback") is True)
 
 
 def _nothing(_key: str) -> Any:

@@ -41,8 +41,7 @@ class Bulkhead(Generic[T]):
     __slots__ = ("_concurrency", "_queue", "_queue_max", "expired", "refused", "running")
 
     def __init__(self, concurrency: int = 10, queue_max: int = 100) -> None:
-        if concurrency < 1 or queue_max < 0:
-            raise BrokerOptionsError("bulkhead: concurrency is at least 1, and the queue's size 0 or more")
+        self._check(concurrency, queue_max)
         self._concurrency = concurrency
         self._queue_max = queue_max
         self._queue: deque[tuple[T, float]] = deque()
@@ -89,6 +88,8 @@ class Bulkhead(Generic[T]):
         late: list[T] = []
         while self._queue:
             newest_first = len(self._queue) * 2 > self._queue_max
+            if self.running > self._concurrency:
+                break  # It was made smaller: this place is gone.
             ticket, deadline = self._queue.pop() if newest_first else self._queue.popleft()
             if deadline > now:
                 return ticket, late
@@ -97,6 +98,21 @@ class Bulkhead(Generic[T]):
         self.running -= 1
         return None, late
 
+    def resize(self, concurrency: int, queue_max: int, now: float) -> tuple[list[T], list[T]]:
+        """Other limits from now on. Those that are in stay in.
+
+        Returns:
+            Those that waited and are to run now; and those that were waiting, but whose time is over.
+        """
+        self._check(concurrency, queue_max)
+        self._concurrency, self._queue_max = concurrency, queue_max
+        called: list[T] = []
+        late = self._drop_late(now)
+        while self._queue and self.running < concurrency:
+            called.append(self._queue.popleft()[0])
+            self.running += 1
+        return called, late
+
     def withdraw(self, ticket: T) -> bool:
         """One that waits does not want to any more. False: it did not wait here."""
         for index, (waiting, _) in enumerate(self._queue):
@@ -104,6 +120,11 @@ class Bulkhead(Generic[T]):
                 del self._queue[index]
                 return True
         return False
+
+    @staticmethod
+    def _check(concurrency: int, queue_max: int) -> None:
+        if concurrency < 1 or queue_max < 0:
+            raise BrokerOptionsError("bulkhead: concurrency is at least 1, and the queue's size 0 or more")
 
     def _drop_late(self, now: float) -> list[T]:
         late = [ticket for ticket, deadline in self._queue if deadline <= now]

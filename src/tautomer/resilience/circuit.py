@@ -187,13 +187,28 @@ class CircuitBreaker:
         if self.state in _FREE:
             # What was let through by an earlier circuit says nothing about this one.
             if permit is self._usual and (outcome is Outcome.SUCCESS or outcome is Outcome.FAILURE):
-                slow = self._options.slow_call is not None and took >= self._options.slow_call
-                self.counts.add(now, outcome is Outcome.FAILURE, slow)
+                self.counts.add(now, outcome is Outcome.FAILURE, self._is_slow(took))
                 if self.state is Circuit.CLOSED and (self.counts.errors or self.counts.slow) and self._is_over():
                     self._open(now)
         elif permit.trial and permit.generation == self._generation and permit in self._out:
             self._out.remove(permit)
-            self._trial_ended(outcome, now)
+            # A trial that took too long has found out that nothing is well yet.
+            slow = outcome is Outcome.SUCCESS and self._is_slow(took)
+            self._trial_ended(Outcome.FAILURE if slow else outcome, now)
+
+    def configure(self, options: CircuitOptions) -> None:
+        """Other options from now on. The state stays, and what was counted does unless the window is another."""
+        before, self._options = self._options, options
+        if (options.window, options.buckets) != (before.window, before.buckets):
+            self.counts = RollingCounts(options.window, options.buckets)
+        if self.sleep == before.sleep:
+            self.sleep = options.sleep
+
+    def trip(self, now: float) -> None:
+        """Open it by hand, as if too much had failed: it closes again by itself."""
+        if self.state is not Circuit.OPEN:
+            self._forget()
+        self._open(now)
 
     def force(self, state: Circuit) -> None:
         """Set it by hand, until `reset`: `FORCED_OPEN`, `FORCED_CLOSED` or `METRICS_ONLY`."""
@@ -230,9 +245,13 @@ class CircuitBreaker:
         counts, options = self.counts, self._options
         if counts.total < options.min_count:
             return False
-        if counts.errors >= options.threshold * counts.total:
+        # Divided, not multiplied: 7 of 100 are 0.07, but 0.07 * 100 is a little over 7.
+        if counts.errors / counts.total >= options.threshold:
             return True
-        return options.slow_call is not None and counts.slow >= options.slow_threshold * counts.total
+        return options.slow_call is not None and counts.slow / counts.total >= options.slow_threshold
+
+    def _is_slow(self, took: float) -> bool:
+        return self._options.slow_call is not None and took >= self._options.slow_call
 
     def _open(self, now: float) -> None:
         self.opened = now

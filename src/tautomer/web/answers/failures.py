@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
+from math import ceil
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -36,6 +37,8 @@ log = logging.getLogger("tautomer.web")
 
 PROBLEM_TYPE: Final = "application/problem+json"
 
+_TELLS_WHEN: Final = (429, 503)
+_WAIT_MAX: Final = 86_400.0
 _TITLES: Final = {status.value: status.phrase for status in HTTPStatus}
 # What is said of the errors that tell of nodes.
 _TEXTS: Final[tuple[tuple[type[MoleculerError], str], ...]] = (
@@ -89,11 +92,22 @@ def failure_reply(error: BaseException, request: Request, action: str, meta: Map
         # Who does not ask for this form is never sent it by a cache; the other form says the same to anybody.
         headers = [("Content-Type", PROBLEM_TYPE), ("Vary", "Accept")]
         body = _as_problem(body, request.id)
-    if meta:
-        wanted = meta_headers(meta.get("$responseHeaders"), action)
+    wanted = meta_headers(meta.get("$responseHeaders"), action) if meta else {}
+    if status in _TELLS_WHEN and "retry-after" not in wanted and (wait := _retry_after(error)):
+        headers.append(("Retry-After", wait))
+    if wanted:
         # The body is ours and JSON, whatever the action had in mind for its result.
         headers += [line for name, lines in wanted.items() if name != "content-type" for line in lines]
     return Reply(status, headers, _encoded(body, action))
+
+
+def _retry_after(error: BaseException) -> str | None:
+    """Whole seconds after which whoever refused may be asked again, if it said so."""
+    data = getattr(error, "data", None)
+    wait = data.get("retryAfter") if isinstance(data, Mapping) else None
+    if isinstance(wait, bool) or not isinstance(wait, int | float) or not 0 <= wait <= _WAIT_MAX:
+        return None
+    return str(max(1, ceil(wait)))
 
 
 def wants_problem(request: Request) -> bool:
