@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tautomer import errors
+from tautomer.error_wire import from_wire, to_wire
 from tautomer.errors import (
     BrokerDisconnectedError,
     MoleculerClientError,
@@ -23,8 +24,6 @@ from tautomer.errors import (
     ServiceNotFoundError,
     TautomerError,
     ValidationError,
-    from_wire,
-    to_wire,
 )
 
 from .protocol.values import json_values
@@ -60,6 +59,8 @@ for _name in ("ServiceNotFound", "ServiceNotAvailable", "RequestTimeout", "Reque
     MADE[f"{_name}Error"] = CLASSES[f"{_name}Error"]("math.add", "node-1")
 for _name in ("SerializationError", "PayloadTooLargeError", "TransporterError"):
     MADE[_name] = CLASSES[_name]("broken", data={"a": 1})
+for _name in ("CommandError", "CommandTimeout", "CommandRejected", "CircuitOpen"):
+    MADE[_name] = CLASSES[_name]("get_user", "users", 1.5)  # type: ignore[arg-type]  # Command, group, seconds.
 for _name in sorted(set(CLASSES) - set(MADE)):
     MADE[_name] = CLASSES[_name]("MY_TYPE", {"a": 1})  # type: ignore[arg-type]  # moleculer-web's: type, data.
 
@@ -77,6 +78,9 @@ for _name in sorted(set(CLASSES) - set(MADE)):
         ("RequestTimeoutError", "MoleculerRetryableError", 504, "REQUEST_TIMEOUT", True),
         ("RequestRejectedError", "MoleculerRetryableError", 503, "REQUEST_REJECTED", True),
         ("QueueIsFullError", "MoleculerRetryableError", 429, "QUEUE_FULL", True),
+        ("CommandTimeout", "CommandError", 504, "COMMAND_TIMEOUT", True),
+        ("CommandRejected", "CommandError", 503, "COMMAND_REJECTED", True),
+        ("CircuitOpen", "CommandError", 503, "CIRCUIT_OPEN", True),
         ("RequestSkippedError", "MoleculerError", 514, "REQUEST_SKIPPED", False),
         ("ValidationError", "MoleculerClientError", 422, "VALIDATION_ERROR", False),
         ("MaxCallLevelError", "MoleculerError", 500, "MAX_CALL_LEVEL", False),
@@ -452,9 +456,9 @@ def test_constructors_take_what_moleculers_take() -> None:
     ids=lambda value: type(value).__name__,
 )
 def test_an_error_says_what_is_known_of_its_call(error: errors.MoleculerError, outcome: str) -> None:
-    arrived = errors.from_wire(errors.to_wire(error, "n"), "n")
+    arrived = from_wire(to_wire(error, "n"), "n")
 
     assert outcome == error.outcome
-    assert "outcome" not in errors.to_wire(error, "n")
+    assert "outcome" not in to_wire(error, "n")
     # Elsewhere the same class may be about a call inside the one that was asked for.
     assert ("unknown" if outcome == "unknown" else "failed") == arrived.outcome

@@ -19,7 +19,11 @@ from tautomer.settings import Settings
 from tautomer.stream import Stream
 
 if TYPE_CHECKING:
-    from tautomer.commands import Collapser, Command, command, component, request_context
+    from tautomer.commands.collapser import Collapser
+    from tautomer.commands.command import Command
+    from tautomer.commands.component import component
+    from tautomer.commands.function import command
+    from tautomer.commands.request_cache import request_context
     from tautomer.runner import run
     from tautomer.web.service import ApiGatewayService
 
@@ -44,11 +48,14 @@ __all__ = [
     "run",
 ]
 
-_COMMANDS = ("Collapser", "Command", "command", "component", "request_context")
 _LAZY = {
     "run": "tautomer.runner",
     "ApiGatewayService": "tautomer.web.service",
-    **dict.fromkeys(_COMMANDS, "tautomer.commands"),
+    "Collapser": "tautomer.commands.collapser",
+    "Command": "tautomer.commands.command",
+    "command": "tautomer.commands.function",
+    "component": "tautomer.commands.component",
+    "request_context": "tautomer.commands.request_cache",
 }
 
 

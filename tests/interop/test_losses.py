@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import nats
-from tautomer.errors import from_wire
+from tautomer.error_wire import from_wire
 from tautomer.protocol.refusals import is_refusal
 from tests.servers import NatsServer
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from tautomer import errors
-from tautomer.errors import MoleculerError, from_wire, to_wire
+from tautomer.error_wire import from_wire, to_wire
+from tautomer.errors import MoleculerError
 from tautomer.protocol.refusals import is_refusal, leaving, let_through, may_go_elsewhere
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tautomer import Context, Service, action, errors
+from tautomer.error_wire import from_wire
 from tautomer.web.answers.failures import failure_reply, is_on_purpose
 from tautomer.web.messages.message import Request
 from tests.web.conftest import OpenDoor
@@ -173,7 +174,7 @@ def test_what_counts_as_raised_on_purpose(error, expected):
 
 
 def test_what_a_node_sent_of_itself_stays_in_our_log(caplog):
-    error = errors.from_wire(
+    error = from_wire(
         {"name": "TypeError", "message": "secret", "stack": "at /srv/app.js:1", "nodeID": "node-7", "code": 500},
         "node-7",
     )
@@ -186,7 +187,7 @@ def test_what_a_node_sent_of_itself_stays_in_our_log(caplog):
 
 
 def test_the_words_of_a_node_about_nodes_are_replaced_by_ours():
-    error = errors.from_wire(
+    error = from_wire(
         {
             "name": "ServiceNotFoundError",
             "message": "Service 'a.b' is not found on 'node-7' node.",

@@ -10,7 +10,8 @@ from typing import Any
 from msgspec import UNSET
 
 from tautomer.context import Context
-from tautomer.errors import BrokerDisconnectedError, MoleculerError, ValidationError, to_wire
+from tautomer.error_wire import to_wire
+from tautomer.errors import BrokerDisconnectedError, MoleculerError, ValidationError
 from tautomer.protocol.packets import Packet, Request, Response
 from tautomer.protocol.topics import Topics
 

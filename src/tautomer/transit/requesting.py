@@ -10,6 +10,7 @@ from msgspec import UNSET, Raw
 
 from tautomer._tasks import Sweep
 from tautomer.context import Context, RawResult
+from tautomer.error_wire import from_wire
 from tautomer.errors import (
     BrokerDisconnectedError,
     MoleculerError,
@@ -18,7 +19,6 @@ from tautomer.errors import (
     RequestTimeoutError,
     SerializationError,
     ServiceNotAvailableError,
-    from_wire,
 )
 from tautomer.host import Host
 from tautomer.protocol.codec import Codec

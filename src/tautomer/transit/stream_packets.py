@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 from msgspec import UNSET, UnsetType
 
 from tautomer.context import Context
-from tautomer.errors import to_wire
+from tautomer.error_wire import to_wire
 from tautomer.protocol.packets import Packet, Request, Response
 from tautomer.protocol.streams import OBJECT_MODE, STREAM_ERROR
 from tautomer.transit.answers import bare

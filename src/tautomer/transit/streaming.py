@@ -11,7 +11,8 @@ from msgspec import Raw
 
 from tautomer._tasks import Sweep
 from tautomer.context import Context
-from tautomer.errors import MoleculerError, QueueIsFullError, RequestRejectedError, StreamError, from_wire
+from tautomer.error_wire import from_wire
+from tautomer.errors import MoleculerError, QueueIsFullError, RequestRejectedError, StreamError
 from tautomer.host import Host
 from tautomer.protocol.codec import Codec
 from tautomer.protocol.packets import Ping, ReceivedResponse, Request
