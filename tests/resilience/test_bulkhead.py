@@ -60,6 +60,7 @@ class Crowd(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.bulkhead: Bulkhead[list[int]] = Bulkhead(3, 4)
+        self.concurrency, self.queue = 3, 4
         self.now = 0.0
         self.number = 0
         self.running = 0
@@ -76,12 +77,12 @@ class Crowd(RuleBasedStateMachine):
         place, late = self.bulkhead.enter(ticket, self.now, self.now + patience)
         self.gone(late)
         if place is Place.RUN:
-            assert self.running < 3
+            assert self.running < self.concurrency
             self.running += 1
         elif place is Place.WAIT:
             self.waiting.append((ticket, self.now + patience))
         else:
-            assert 4 == len([one for one, deadline in self.waiting if deadline > self.now])
+            assert self.queue <= len([one for one, deadline in self.waiting if deadline > self.now])
 
     @precondition(lambda self: self.running)
     @rule()
@@ -89,7 +90,7 @@ class Crowd(RuleBasedStateMachine):
         called, late = self.bulkhead.leave(self.now)
         self.gone(late)
         if called is None:
-            assert [] == self.waiting
+            assert [] == self.waiting or self.running > self.concurrency
             self.running -= 1
         else:
             (deadline,) = [deadline for one, deadline in self.waiting if one is called]
@@ -102,6 +103,15 @@ class Crowd(RuleBasedStateMachine):
         ticket, _ = self.waiting.pop(data.draw(st.integers(0, len(self.waiting) - 1)))
         assert self.bulkhead.withdraw(ticket)
         assert not self.bulkhead.withdraw(ticket)
+
+    @rule(concurrency=st.integers(1, 5), queue=st.integers(0, 5))
+    def resize(self, concurrency: int, queue: int) -> None:
+        self.concurrency, self.queue = concurrency, queue
+        called, late = self.bulkhead.resize(concurrency, queue, self.now)
+        self.gone(late)
+        assert called == [one for one, _ in self.waiting][: max(0, concurrency - self.running)]
+        self.running += len(called)
+        self.waiting = self.waiting[len(called) :]
 
     def gone(self, late: list[list[int]]) -> None:
         for ticket in late:

@@ -281,3 +281,47 @@ class AgainstANaiveOne(RuleBasedStateMachine):
 
 
 TestAgainstANaiveOne = AgainstANaiveOne.TestCase
+
+
+def test_a_share_is_compared_as_it_is():
+    circuit, _ = breaker(min_count=100, threshold=0.07)
+
+    failing(circuit, 7)
+    for _ in range(93):
+        end(circuit, Outcome.SUCCESS, 0.0)
+
+    assert Circuit.OPEN is circuit.state
+
+
+def test_a_trial_that_takes_too_long_has_failed():
+    circuit, _ = breaker(min_count=1, sleep=5.0, slow_call=1.0)
+    failing(circuit, 1)
+
+    end(circuit, Outcome.SUCCESS, 5.0, took=1.0)
+    before = circuit.state
+    end(circuit, Outcome.SUCCESS, 10.0, took=0.9)
+
+    assert (Circuit.OPEN, Circuit.CLOSED) == (before, circuit.state)
+
+
+def test_other_options_leave_the_state_and_what_was_counted():
+    circuit, _ = breaker(min_count=4, sleep=5.0)
+    failing(circuit, 3)
+    circuit.configure(CircuitOptions(min_count=3, sleep=2.0))
+    kept = circuit.counts.total
+    failing(circuit, 1)
+    opened = circuit.state, circuit.retry_after(0.0)
+    circuit.configure(CircuitOptions(min_count=3, sleep=2.0, window=5.0))
+
+    assert (3, (Circuit.OPEN, 2.0)) == (kept, opened)
+    assert (Circuit.OPEN, 0) == (circuit.state, circuit.counts.total)
+
+
+def test_one_that_was_tripped_closes_by_itself():
+    circuit, changes = breaker(sleep=5.0)
+    circuit.trip(1.0)
+    refused = circuit.allow(5.9)
+    end(circuit, Outcome.SUCCESS, 6.0)
+
+    assert (None, Circuit.CLOSED) == (refused, circuit.state)
+    assert [("closed", "open"), ("open", "half_open"), ("half_open", "closed")] == changes

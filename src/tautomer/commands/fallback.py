@@ -137,9 +137,12 @@ class Fallback:
         return value, error
 
     async def _in_loop(self, function: Any, asked: Execution) -> Result:
+        async def whole() -> Any:
+            return await self._whole(self._twin(function) if isinstance(function, type) else function())
+
         async def ask() -> Result:
             RUNNING.set(asked)
-            return await _caught(self._whole(self._twin(function) if isinstance(function, type) else function()))
+            return await _caught(whole())
 
         loop = asyncio.get_running_loop()
         task = self._runtime.scope(loop).spawn(ask(), f"fallback of {self._key.name}")
