@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Generator, Mapping
-from inspect import isasyncgenfunction
+from inspect import isasyncgenfunction, iscoroutinefunction
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -80,6 +80,15 @@ class Command:
     fallback: Any = None
     fallback_value: Any = UNSAID
     execution: Execution | None = None
+
+    # Of `run`: asked for once for each class, and not for each execution.
+    is_async: ClassVar[bool] = False
+    is_stream: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.is_stream = isasyncgenfunction(cls.run)
+        cls.is_async = cls.is_stream or iscoroutinefunction(cls.run)
 
     def run(self) -> Any:
         """The operation. ``def``: in a thread; ``async def``: in the loop; with ``yield``: a stream, for `observe`."""
@@ -202,7 +211,7 @@ class Command:
 
     def _shared(self, key: CommandKey) -> tuple[RequestScope, tuple[str, str]] | None:
         """Where the same may have been asked for already, and under which name; None: it is not to be looked for."""
-        if not key.options.request_cache_enabled or isasyncgenfunction(self.run):
+        if not key.options.request_cache_enabled or self.is_stream:
             return None
         own = self.cache_key()
         if own is None:

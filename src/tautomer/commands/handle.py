@@ -69,7 +69,9 @@ class Handle(Awaitable[Any]):
 
     def _on_task(self, task: asyncio.Task[Result]) -> None:
         if self.execution.duration is None:
-            self.execution.duration = 0.0  # Cancelled before it began.
+            # Cancelled before it began.
+            self.execution.duration = 0.0
+            self.execution.events.append("CANCELLED")
         if task.cancelled():
             self._future.cancel()
         elif not self._future.done():
@@ -142,20 +144,15 @@ class Handle(Awaitable[Any]):
             RuntimeError: The loop that it ran in was stopped.
             Exception: What the command raised.
         """
-        while True:
+        while not self._future.done():
             try:
-                return unwrap(self._future.result(LOOK))
-            except concurrent.futures.CancelledError:
-                raise
-            except TimeoutError:
-                if self._future.done():
-                    raise  # The command's own.
-                if not self._loop.is_running():
-                    raise RuntimeError("the loop that ran the command was stopped before its end") from None
+                concurrent.futures.wait([self._future], LOOK)
             except BaseException:
-                if not self._future.done():
-                    self.cancel()  # Ctrl+C while waiting.
+                self.cancel()  # Ctrl+C while waiting.
                 raise
+            if not self._future.done() and not self._loop.is_running():
+                raise RuntimeError("the loop that ran the command was stopped before its end")
+        return unwrap(self._future.result())
 
 
 def unwrap(result: Result) -> Any:

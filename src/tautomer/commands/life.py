@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterable, Callable, Coroutine
-from inspect import isasyncgenfunction, iscoroutinefunction, signature
+from inspect import signature
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
@@ -229,8 +229,7 @@ class Life:
         Raises:
             BrokerOptionsError: It cannot be run where it is said to.
         """
-        run = self._command.run
-        is_async = iscoroutinefunction(run) or isasyncgenfunction(run)
+        is_async = self._command.is_async
         wanted = self._options.isolation
         if wanted == "auto":
             wanted = self._pool.options.isolation
@@ -274,9 +273,9 @@ class Life:
         RUNNING.set(self._execution)  # In the task's own copy of the variables.
         try:
             made = self._command.run()
-            if isasyncgenfunction(self._command.run):
+            if self._command.is_stream:
                 return await self._streamed(made), None
-            return await made if iscoroutinefunction(self._command.run) else made, None
+            return await made if self._command.is_async else made, None
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # SystemExit, too: in a task it would end the loop, not the caller.
@@ -294,7 +293,10 @@ class Life:
 
     def _judged(self, value: Any, error: BaseException | None) -> Tried:
         if error is None:
-            failed = self._options.failure is not None and self._asked(self._options.failure, value)
+            try:
+                failed = self._options.failure is not None and self._asked(self._options.failure, value)
+            except Exception as wrong:
+                return Tried("FAILURE", error=wrong)
             return Tried("FAILURE" if failed else "SUCCESS", value)
         if isinstance(error, MemoryError) or not isinstance(error, Exception):
             return Tried("CANCELLED", error=error)

@@ -210,6 +210,9 @@ class Runtime:
         found = self._scopes.get(loop)
         if found is None:
             with self.lock:
+                # A scope knows its loop, and so would keep it for ever.
+                for gone in [one for one in self._scopes if one.is_closed()]:
+                    del self._scopes[gone]
                 found = self._scopes.setdefault(loop, TaskScope("commands"))
         return found
 
@@ -252,7 +255,10 @@ class Runtime:
         state = _NAMES.get(after, after.value)
         log.log(logging.WARNING if after is Circuit.OPEN else logging.INFO, f"circuit {state}", extra=told)
         for listener in list(self._listeners):
-            listener(state, told)
+            try:
+                listener(state, told)
+            except Exception:
+                log.exception("a listener to circuits failed", extra={"key": key.name})
 
 
 def backoff_of(retry: Retry) -> Backoff:
