@@ -300,6 +300,96 @@ def test_a_dead_dependency_is_asked_a_fifth_more_and_three_times_a_second_at_mos
     assert 3000 < Dead.attempts <= 3000 + 0.2 * 3000 + 3 * (30 + 10) + 1
 
 
+# --- hedging ---
+
+
+class Uneven(Command):
+    """The first attempt takes one time, the second another."""
+
+    command_key = "uneven"
+    hedge: Any = 0.1
+    ended: list[int] = []
+
+    def __init__(self, *ends: Any) -> None:
+        self.ends = ends
+        self.begun = 0
+
+    async def run(self) -> int:
+        number = self.begun
+        self.begun += 1
+        how = self.ends[number]
+        await asyncio.sleep(0.05 if isinstance(how, Exception) else how)
+        if isinstance(how, Exception):
+            raise how
+        Uneven.ended.append(number)
+        return number
+
+
+@pytest.mark.parametrize(
+    ("ends", "got", "took", "begun"),
+    [
+        ((0.05,), 0, 0.05, 1),
+        ((0.5, 0.2), 1, 0.3, 2),
+        ((0.25, 0.2), 0, 0.25, 2),
+        ((OSError("first"), 0.2), 1, 0.25, 2),
+        ((0.5, OSError("second")), 0, 0.5, 2),
+    ],
+)
+def test_the_first_of_two_attempts_that_goes_well_is_the_answer(
+    ends: Any, got: int, took: float, begun: int, virtually: Virtually
+) -> None:
+    Uneven.ended = []
+    made = Uneven(*ends)
+
+    async def ask(testing: Any) -> Any:
+        first = await made
+        await asyncio.sleep(1)
+        counts = component.circuit("uneven").counts.total
+        return first, counts, component.statistics()["pools"]["default"]["running"]
+
+    first, counts, running = virtually(ask)
+
+    assert (got, took, begun) == (first, pytest.approx(made.execution.duration), made.begun)
+    assert [got] == Uneven.ended  # The other one was cancelled, or failed.
+    assert (sum(isinstance(one, Exception) for one in ends) + 1, 0) == (counts, running)
+
+
+def test_where_both_fail_the_last_is_told(virtually: Virtually) -> None:
+    made = Uneven(OSError("first"), OSError("second"))
+
+    async def ask(_testing: Any) -> Any:
+        return await settled(made)
+
+    assert ["second"] == [str(error) for error in virtually(ask)]
+    assert ["FAILURE", "FAILURE", "FALLBACK_MISSING"] == made.execution.events
+
+
+def test_a_percentile_waits_until_there_is_one_and_nothing_is_sent_twice_past_the_budget(virtually: Virtually) -> None:
+    class Measured(Uneven):
+        command_key = "measured"
+        hedge = {"delay": "p50", "budget": 0, "budget_per_second": 0.2}
+
+    async def ask(_testing: Any) -> list[int]:
+        made = [Measured(0.1, 0.1) for _ in range(20)] + [Measured(0.5, 0.1) for _ in range(4)]
+        for one in made:
+            await one
+        return [one.begun for one in made]
+
+    assert [1] * 20 + [2, 2, 1, 1] == virtually(ask)
+
+
+def test_nothing_is_sent_twice_while_the_circuit_is_not_closed(virtually: Virtually) -> None:
+    async def ask(testing: Any) -> int:
+        await Uneven(0.05)
+        testing.trip("uneven")
+        await asyncio.sleep(5)
+        made = Uneven(0.5, 0.1)
+        await made
+        return made.begun
+
+    assert 1 == virtually(ask)
+
+
 # --- one object ---
 
 
@@ -480,6 +570,8 @@ async def test_the_key_is_the_classs_name_where_none_is_given() -> None:
         ({"circuit_breaker": "yes"}, "true, false or a mapping"),
         ({"retry": {"retrys": 1}}, "did you mean 'retries'"),
         ({"retry": "often"}, "retry is a `Retry`"),
+        ({"hedge": "p200"}, "such as 'p95'"),
+        ({"hedge": -1}, "0 seconds or more"),
         ({"ignore": ("ValueError",)}, "list of exception classes"),
         ({"fallback_limit": 0}, "at least 1"),
         ({"failure": 5}, "function of the result"),

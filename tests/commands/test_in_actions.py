@@ -11,6 +11,7 @@ import pytest
 from tautomer import Broker, Command, Context, Service, Settings, action, component, event
 from tautomer.errors import BrokerOptionsError, CommandTimeout
 from tautomer.settings import CommandSettings
+from tautomer.testing import Simulation
 from tests.kernel.mesh import until
 from tests.web.conftest import OpenDoor, door
 
@@ -245,3 +246,41 @@ async def test_settings_that_switch_circuits_off_do_so() -> None:
     await settled(Spare())
 
     assert None is component.circuit("spare")
+
+
+def test_in_a_simulation_time_is_the_simulations() -> None:
+    class Down(Command):
+        command_key = "down"
+        circuit_breaker = {"request_volume_threshold": 1, "sleep_window": 25}
+
+        async def run(self) -> str:
+            if sim.now - began < 10:
+                raise OSError
+            return "up"
+
+        def fallback(self) -> str:
+            return "cached"
+
+    class Edge(Service):
+        name = "edge"
+
+        @action
+        async def ask(self, ctx: Context) -> list[Any]:
+            made = Down()
+            return [await made, made.execution.events[0]]
+
+    async def asking() -> list[Any]:
+        got = []
+        for _ in range(4):
+            got.append(await sim["far"].call("edge.ask"))
+            await asyncio.sleep(10)
+        return got
+
+    with Simulation(1) as sim, component.testing(lambda: sim.now):
+        sim.node("near", Edge)
+        sim.node("far")
+        sim.run_until(sim.settled())
+        began = sim.now
+        got = sim.run_until(asking())
+
+    assert [["cached", "FAILURE"], *[["cached", "SHORT_CIRCUITED"]] * 2, ["up", "SUCCESS"]] == got

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import random
 import threading
 import time
 from typing import Any
@@ -400,3 +401,65 @@ def test_the_last_of_two_pools_for_one_group_counts(caplog: pytest.LogCaptureFix
 
     assert [4] == figures("max_workers")
     assert "two pools for one group" in caplog.text
+
+
+@pytest.mark.slow
+def test_whatever_mixture_of_threads_loops_timeouts_and_cancels_leaves_nothing_behind() -> None:
+    pool(max_workers=3, max_queue=4)
+    ended: list[str] = []
+
+    class Mixed(Command):
+        group_key = "sleepers"
+        circuit_breaker = False
+
+        def __init__(self, seconds: float) -> None:
+            self.seconds = seconds
+
+    class InThread(Mixed):
+        def run(self) -> None:
+            time.sleep(self.seconds)
+
+    class InLoop(Mixed):
+        async def run(self) -> None:
+            await asyncio.sleep(self.seconds)
+
+    def drawn(chance: random.Random) -> tuple[Mixed, float]:
+        return chance.choice([InThread, InLoop])(chance.random() / 50), chance.choice([0.001, 0.01, 0.05, 1.0])
+
+    def blocking(seed: int) -> None:
+        chance = random.Random(seed)
+        for _ in range(60):
+            made, timeout = drawn(chance)
+            try:
+                made.execute(timeout)
+            except (CommandTimeout, CommandRejected):
+                pass
+            ended.append("blocking")
+
+    async def queueing(seed: int) -> None:
+        chance = random.Random(seed)
+        for _ in range(60):
+            made, timeout = drawn(chance)
+            handle = made.queue(timeout)
+            await asyncio.sleep(chance.random() / 100)
+            if chance.random() < 0.4:
+                handle.cancel()
+            await settled(handle)
+            ended.append("queueing")
+
+    async def several(seed: int) -> None:
+        await asyncio.gather(*(queueing(seed + number) for number in range(3)))
+
+    threads = [threading.Thread(target=blocking, args=(seed,)) for seed in range(4)]
+    threads += [threading.Thread(target=lambda seed=seed: asyncio.run(several(seed))) for seed in (10, 20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(40)
+    limit = time.monotonic() + 10
+    while figures("running") != [0] and time.monotonic() < limit:
+        time.sleep(0.01)
+
+    assert (4 * 60, 6 * 60) == (ended.count("blocking"), ended.count("queueing"))
+    assert [0, 0, 0, 3] == figures("running", "waiting", "abandoned", "largest")
+    assert [0, 0] == [one["running"] for one in component.statistics()["commands"].values()]

@@ -11,7 +11,7 @@ from tautomer.commands.component import Component, component
 from tautomer.commands.execution import Execution
 from tautomer.commands.function import command
 from tautomer.commands.handle import Handle
-from tautomer.commands.options import Retry
+from tautomer.commands.options import Hedge, Retry
 from tautomer.commands.request_cache import request_context
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Component",
     "Execution",
     "Handle",
+    "Hedge",
     "Retry",
     "command",
     "component",

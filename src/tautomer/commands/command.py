@@ -14,7 +14,7 @@ from tautomer.commands.fallback import UNSAID
 from tautomer.commands.handle import Handle, unwrap
 from tautomer.commands.life import Emit, Life
 from tautomer.commands.observing import Observed
-from tautomer.commands.options import Isolation, Retry
+from tautomer.commands.options import Hedge, Isolation, Retry
 from tautomer.commands.pools import Result
 from tautomer.commands.request_cache import RequestScope, scope_now
 from tautomer.commands.runtime import CommandKey, Runtime
@@ -67,6 +67,7 @@ class Command:
     isolation: ClassVar[Isolation] = "auto"
     circuit_breaker: ClassVar[Mapping[str, Any] | CircuitOptions | bool] = True
     retry: ClassVar[Retry | Mapping[str, Any] | int | None] = None
+    hedge: ClassVar[Hedge | Mapping[str, Any] | float | str | None] = None
     ignore: ClassVar[Any] = ()
     # `Any`, as a class attribute, a method or a static method will do.
     failure: Any = None

@@ -6,12 +6,14 @@ from contextvars import ContextVar
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 if TYPE_CHECKING:
     import asyncio
 
     from tautomer.context import Context
 
-__all__ = ["EVENTS", "RUNNING", "Execution"]
+__all__ = ["EVENTS", "RUNNING", "Execution", "Tried"]
 
 EVENTS: Final = (
     "EMIT",
@@ -33,6 +35,14 @@ EVENTS: Final = (
     "COLLAPSED",
 )
 """Hystrix's names of what may happen (resilience reference, section 11)."""
+
+
+class Tried(msgspec.Struct, frozen=True):
+    """How one attempt ended: an event, and a value or an error."""
+
+    event: str
+    value: Any = None
+    error: BaseException | None = None
 
 
 class Execution:

@@ -14,10 +14,9 @@ from inspect import signature
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
-from tautomer.commands.execution import RUNNING, Execution
+from tautomer.commands.execution import RUNNING, Execution, Tried
 from tautomer.commands.fallback import EMITTED, Fallback
+from tautomer.commands.hedging import hedged
 from tautomer.commands.pools import Entry, NoThreadError, Result
 from tautomer.commands.runtime import CommandKey, Runtime, backoff_of
 from tautomer.errors import (
@@ -28,11 +27,12 @@ from tautomer.errors import (
     CommandTimeout,
     MoleculerError,
 )
-from tautomer.resilience.circuit import Outcome
+from tautomer.resilience.circuit import Circuit, Outcome
+from tautomer.resilience.rolling import percentile
 
 if TYPE_CHECKING:
     from tautomer.commands.command import Command
-    from tautomer.commands.options import Retry
+    from tautomer.commands.options import Hedge, Retry
 
 __all__ = ["Life"]
 
@@ -40,6 +40,9 @@ log = logging.getLogger("tautomer.commands")
 
 REJECTED_WAIT: Final = 1.0
 """Seconds after which a caller that found no place may ask again."""
+
+HEDGE_SAMPLES: Final = 20
+"""Executions of the last minute without which nobody can say what is slow."""
 
 _OUTCOMES: Final = {
     "SUCCESS": Outcome.SUCCESS,
@@ -54,14 +57,6 @@ _OUTCOMES: Final = {
 _FAILURE_TYPES: Final = {"FAILURE": "COMMAND_EXCEPTION", "BAD_REQUEST": "BAD_REQUEST_EXCEPTION"}
 
 Emit = Callable[[Any], Coroutine[Any, Any, None]]
-
-
-class Tried(msgspec.Struct, frozen=True):
-    """How one attempt ended."""
-
-    event: str
-    value: Any = None
-    error: BaseException | None = None
 
 
 class Life:
@@ -135,34 +130,61 @@ class Life:
     # --- attempts ---
 
     async def _attempts(self) -> Tried:
-        retry = self._options.retry
-        if retry is None or self._emit is not None:
+        retry, budget = self._options.retry, self._key.budget
+        if budget is None or self._emit is not None:
             return await self._noted(self._execution.deadline)
+        with self._runtime.lock:
+            budget.called(self._clock())
+        if retry is None:
+            return await self._hedged(self._execution.deadline)
         return await self._repeated(retry)
 
     async def _repeated(self, retry: Retry) -> Tried:
-        budget, backoff = self._key.budget, backoff_of(retry)
-        clock, lock, deadline = self._clock, self._runtime.lock, self._execution.deadline
-        assert budget is not None
-        with lock:
-            budget.called(clock())
+        backoff = backoff_of(retry)
+        clock, deadline = self._clock, self._execution.deadline
         for attempt in range(1, retry.retries + 2):
             begun = clock()
             limit = deadline if retry.attempt_timeout is None else min(deadline, begun + retry.attempt_timeout)
-            tried = await self._noted(limit)
+            tried = await self._hedged(limit)
             if attempt > retry.retries or not _worth_it(tried, retry):
                 break
             now = clock()
             pause = backoff.pause(attempt, self._runtime.chance.random())
             if now + pause + (now - begun) > deadline:
                 break  # There is less time left than the last attempt took.
-            with lock:
-                may = budget.spend(now)
-            if not may:
+            if not self._may_spend():
                 log.warning("no further attempt: the retry budget is used up", extra={"command": self._key.name})
                 break
             await asyncio.sleep(pause)
         return tried
+
+    def _may_spend(self) -> bool:
+        """Whether there may be one more attempt, which is counted."""
+        with self._runtime.lock:
+            return self._key.budget is not None and self._key.budget.spend(self._clock())
+
+    async def _hedged(self, deadline: float) -> Tried:
+        """An attempt, and perhaps another before it has ended."""
+        hedge = self._options.hedge
+        delay = None if hedge is None else self._hedge_delay(hedge)
+        if hedge is None or delay is None:
+            return await self._noted(deadline)
+        circuit = self._key.circuit
+
+        def may() -> bool:
+            # To a dependency that is not well nothing is sent twice.
+            return (circuit is None or circuit.state is Circuit.CLOSED) and self._may_spend()
+
+        scope = self._runtime.scope(asyncio.get_running_loop())
+        return await hedged(lambda: self._noted(deadline), delay, hedge.extra, may, scope)
+
+    def _hedge_delay(self, hedge: Hedge) -> float | None:
+        """Seconds before the second attempt; None: not enough is known yet for one."""
+        if hedge.percent is None:
+            return float(hedge.delay)
+        with self._runtime.lock:
+            seen = self._key.measures.run_times.of_late(self._clock())
+        return percentile(seen, hedge.percent) if len(seen) >= HEDGE_SAMPLES else None
 
     async def _noted(self, deadline: float) -> Tried:
         tried = await self._attempt(deadline)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Mapping
 from math import inf, isfinite
 from typing import Any, Final, Literal, TypeAlias
@@ -11,7 +12,7 @@ from tautomer.errors import BrokerOptionsError
 from tautomer.resilience.circuit import Circuit, CircuitOptions
 from tautomer.settings import nearest, record
 
-__all__ = ["CircuitSettings", "CommandOptions", "Isolation", "PoolOptions", "Retry", "options_from", "said_by"]
+__all__ = ["CircuitSettings", "CommandOptions", "Hedge", "Isolation", "PoolOptions", "Retry", "options_from", "said_by"]
 
 Isolation: TypeAlias = Literal["auto", "thread", "loop"]
 ISOLATIONS: Final = ("auto", "thread", "loop")
@@ -50,6 +51,38 @@ class Retry:
 
 
 @record
+class Hedge:
+    """A second attempt before the first has ended: only for what may run twice, and for a `run` that may do so at once.
+
+    Attributes:
+        delay: Seconds without an answer, or a percentile of the last minute such as ``"p95"``. 0: at once.
+        extra: How many attempts there may be beside the first.
+        budget: Other attempts for each execution of this command, all together; that of `Retry` counts where there is one.
+        budget_per_second: Attempts a second that there are in any case.
+    """
+
+    delay: float | str = "p95"
+    extra: int = 1
+    budget: float = 0.2
+    budget_per_second: float = 3.0
+
+    def __post_init__(self) -> None:
+        _whole("hedge: extra", self.extra, 1)
+        delay: object = self.delay
+        if isinstance(delay, str):
+            if not self.percent:
+                raise BrokerOptionsError(f"hedge: delay is a number of seconds or such as 'p95', not {delay!r}")
+        elif isinstance(delay, bool) or not isinstance(delay, int | float) or not delay >= 0:
+            raise BrokerOptionsError(f"hedge: delay is 0 seconds or more, not {delay!r}")
+
+    @property
+    def percent(self) -> float | None:
+        """The percentile that is meant, or None."""
+        found = re.fullmatch(r"p(\d{1,2}(?:\.\d+)?)", self.delay) if isinstance(self.delay, str) else None
+        return None if found is None else float(found[1])
+
+
+@record
 class CircuitSettings:
     """The circuit of a command: when it opens, and whether somebody holds it open or closed by hand."""
 
@@ -69,6 +102,7 @@ class CommandOptions:
         isolation: ``"thread"`` for a `def run`, ``"loop"`` for an `async def run`; ``"auto"`` chooses so.
         circuit_breaker: None: it has none.
         retry: None: it is run once.
+        hedge: None: nothing is begun twice.
         ignore: Exceptions that are the caller's fault: raised as they are, without fallback, and no failure.
         failure: Says of a result whether it is one, which counts and has the fallback asked; a method, or a function.
         replace: Says of such a result whether the fallback's is to take its place; None: always. Without a fallback it
@@ -86,6 +120,7 @@ class CommandOptions:
     isolation: Isolation = "auto"
     circuit_breaker: CircuitSettings | None = None
     retry: Retry | None = None
+    hedge: Hedge | None = None
     ignore: tuple[type[BaseException], ...] = ()
     failure: Callable[..., Any] | None = None
     replace: Callable[..., Any] | None = None
@@ -204,6 +239,7 @@ def options_from(said: Mapping[str, Any], circuit: Mapping[str, Any], where: str
     values = {name: value for name, value in said.items() if name != "command_key"}
     values["circuit_breaker"] = _circuit(values.get("circuit_breaker", True), circuit, where)
     values["retry"] = _retry(values.get("retry"), where)
+    values["hedge"] = _hedge(values.get("hedge"), where)
     values["ignore"] = _ignore(values.get("ignore", ()), where)
     for name in ("failure", "replace"):
         if isinstance(judge := values.get(name), staticmethod):
@@ -275,6 +311,19 @@ def _retry(own: object, where: str) -> Retry | None:
         except BrokerOptionsError as error:
             raise BrokerOptionsError(f"{where}: retry: {error.message}") from error
     raise BrokerOptionsError(f"{where}: retry is a `Retry`, a mapping or a number, not {own!r:.80}")
+
+
+def _hedge(own: object, where: str) -> Hedge | None:
+    if own is None or own is False:
+        return None
+    if isinstance(own, Hedge):
+        return own
+    if own is True:
+        return Hedge()
+    try:
+        return Hedge(**own) if isinstance(own, Mapping) else Hedge(delay=own)  # type: ignore[arg-type]  # It looks.
+    except BrokerOptionsError as error:
+        raise BrokerOptionsError(f"{where}: {error.message}") from error
 
 
 def _ignore(own: object, where: str) -> tuple[type[BaseException], ...]:

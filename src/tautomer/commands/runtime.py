@@ -229,9 +229,11 @@ class Runtime:
     def _apply(self, key: CommandKey) -> None:
         before, options = key.options, self._options(key.said, key.name)
         key.options = options
-        if options.retry != before.retry or (options.retry and key.budget is None):
-            retry = options.retry
-            key.budget = None if retry is None else RetryBudget(retry.budget, retry.budget_per_second)
+        spender = options.retry or options.hedge
+        if spender is None:
+            key.budget = None
+        elif key.budget is None or spender != (before.retry or before.hedge):
+            key.budget = RetryBudget(spender.budget, spender.budget_per_second)
         settings = options.circuit_breaker
         if settings is None:
             key.circuit = None
