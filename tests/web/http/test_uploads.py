@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tautomer.errors import MoleculerError, StreamError
-from tautomer.web.messages.incoming import HELD_BYTES_MAX, IncomingBody
+from tautomer.incoming import HELD_BYTES_MAX, IncomingBody
 from tautomer.web.messages.limits import BodyPlan
 from tautomer.web.messages.message import Reply, Request
 

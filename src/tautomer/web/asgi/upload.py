@@ -6,10 +6,10 @@ import asyncio
 
 from tautomer._tasks import Turns
 from tautomer.errors import StreamError
+from tautomer.incoming import IncomingBody
 from tautomer.web.asgi.incoming import body_due, too_large
 from tautomer.web.asgi.types import Receive
 from tautomer.web.http.refusal import Refusal
-from tautomer.web.messages.incoming import IncomingBody
 from tautomer.web.messages.limits import HttpLimits
 
 __all__ = ["AsgiUpload"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tautomer.incoming import IncomingBody
 from tautomer.web.http.body_framing import ChunkedBody, LengthBody
 from tautomer.web.http.refusal import Refusal
-from tautomer.web.messages.incoming import IncomingBody
 from tautomer.web.messages.limits import HttpLimits
 
 __all__ = ["Upload", "overdue"]

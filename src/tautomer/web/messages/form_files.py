@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from tautomer.errors import UnsupportedMediaTypeError
-from tautomer.web.messages.incoming import nothing
+from tautomer.incoming import nothing
 from tautomer.web.messages.limits import UploadLimits
 from tautomer.web.messages.message import Request
 from tautomer.web.messages.multipart import Field, FilePart, FormEvent, MultipartReader

@@ -10,9 +10,9 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from tautomer.incoming import IncomingBody
 from tautomer.web.messages.content import CHARSETS, charset_of, decode_json, decode_text, inflate
 from tautomer.web.messages.cookies import parse_cookies
-from tautomer.web.messages.incoming import IncomingBody
 from tautomer.web.messages.limits import DEFAULT_LIMITS, HttpLimits
 from tautomer.web.messages.query import FORM_RULES, QueryValue, parse_query
 from tautomer.web.messages.target import split_target
@@ -144,6 +144,7 @@ class Request(msgspec.Struct, eq=False):
             the gateway may say otherwise.
         client: Address of the socket's peer, without port; empty for a Unix socket. Where the peer is a trusted proxy
             of the gateway's, the address that it speaks for.
+        peer: Address of the socket's peer, where it is a trusted proxy that has spoken; else empty.
         raw_body: The body as it came, not inflated.
         body_bytes_max: Bound of this request's body, before and after inflating; 0 for none.
         id: Request id; the gateway sets it, to letters, digits and ``-._``, and the server tells it as ``X-Request-ID``.
@@ -176,6 +177,7 @@ class Request(msgspec.Struct, eq=False):
     ctx: Any = None
     alias: Any = None
     incoming: IncomingBody | None = None
+    peer: str = ""
     _body: bytes | None = None
     _query: dict[str, QueryValue] | None = None
     _form: dict[str, QueryValue] | None = None
@@ -409,6 +411,8 @@ class Reply(msgspec.Struct, eq=False):
             `aclose`, where it has one, is always called; its `length`, where it has one, is the ``Content-Length``.
         reason: Text beside the status, or None for the usual one.
         lines: More headers, as `header_line` makes them. The gateway's own, which are the same in many replies.
+        verbatim: Whether characters of headers outside ASCII go out as they are (ISO 8859-1): so they came from another
+            server. Else they are percent-encoded.
     """
 
     status: int = 200
@@ -416,3 +420,4 @@ class Reply(msgspec.Struct, eq=False):
     body: bytes | AsyncIterator[bytes] = b""
     reason: str | None = None
     lines: str = ""
+    verbatim: bool = False

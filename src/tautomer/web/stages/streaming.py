@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from tautomer.incoming import nothing
 from tautomer.web.answers.finishing import Finish
 from tautomer.web.exchange import Exchange, Handler
-from tautomer.web.messages.incoming import nothing
 from tautomer.web.messages.message import Reply
 from tautomer.web.settings.records import RouteSettings
 from tautomer.web.stages.calling import answer, call_options

@@ -1,4 +1,4 @@
-"""IncomingBody: a request's body that is read while it still arrives."""
+"""IncomingBody: a body that is read while it still arrives: a client's request, or the answer of an upstream server."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ HELD_BYTES_MAX: Final = 64 * 1024
 
 
 class IncomingBody(AsyncIterator[bytes]):
-    """Bytes as they come, for one reader: between a server, which pushes, and whoever runs the request.
+    """Bytes as they come, for one reader: between a connection, which pushes, and whoever reads.
 
-    Reading raises what `fail` was given: `PayloadTooLarge`, a `MoleculerClientError` with code 400 (broken framing) or
-    408 (too slow), or a `StreamError` of type ``STREAM_ABORTED`` when the client has left.
+    Reading raises what `fail` was given. Of a request: `PayloadTooLarge`, a `MoleculerClientError` with code 400 (broken
+    framing) or 408 (too slow), or a `StreamError` of type ``STREAM_ABORTED`` when the client has left.
 
     Args:
         wanted: Told whenever the reader waits, or has made room: the sender may go on.
@@ -42,6 +42,11 @@ class IncomingBody(AsyncIterator[bytes]):
     def is_full(self) -> bool:
         """Whether the sender must wait until `wanted` is called."""
         return self._held >= HELD_BYTES_MAX
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether no more will come: it is whole, broken, or left."""
+        return self._ended
 
     def push(self, data: bytes) -> None:
         """Some bytes, at least one. What comes after the end is dropped."""
@@ -82,7 +87,7 @@ class IncomingBody(AsyncIterator[bytes]):
             RuntimeError: Another reader waits already.
         """
         if self._reader is not None:
-            raise RuntimeError("a request's body has one reader, and this one waits already")
+            raise RuntimeError("a body has one reader, and this one waits already")
         while not self._chunks:
             if self.error is not None:
                 raise self.error
@@ -102,7 +107,7 @@ class IncomingBody(AsyncIterator[bytes]):
         return chunk
 
     async def aclose(self) -> None:
-        """Read no more. The server then closes the connection after the answer, unless all has come. Twice is harmless."""
+        """Read no more. A server then closes the connection after the answer, unless all has come. Twice is harmless."""
         self._drop()
 
 
