@@ -23,6 +23,7 @@ from tautomer.web.answers.finishing import finisher
 from tautomer.web.answers.reformat import reformat
 from tautomer.web.answers.reply import own_reply
 from tautomer.web.exchange import Exchange
+from tautomer.web.http.refusal import NO_UPGRADE, Refusal
 from tautomer.web.messages.forwarded import TrustedProxies
 from tautomer.web.messages.limits import BodyPlan
 from tautomer.web.messages.message import JSON_TYPE, Reply, Request
@@ -44,6 +45,8 @@ __all__ = ["Gateway"]
 log = logging.getLogger("tautomer.web")
 
 ERROR_HOOK_TIME: Final = 10.0
+
+NO_PROXY_UPGRADE: Final = Refusal(501, "NOT_IMPLEMENTED", "WebSockets are not passed on here.")
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -189,6 +192,13 @@ class Gateway:
             if plan is not None:
                 return plan  # type: ignore[no-any-return]  # As above.
         return self._body_plan
+
+    def on_upgrade(self, request: Request) -> Refusal:
+        """Why another protocol is not spoken: 501 where the request would be passed on, as its upstream may know it."""
+        self.at_once(request)
+        matched: Exchange | None = request.matched  # type: ignore[assignment]  # It is one.
+        is_proxied = matched is not None and matched.alias.written.kind == "proxy"
+        return NO_PROXY_UPGRADE if is_proxied else NO_UPGRADE
 
     def _owner(self, request: Request) -> Route | None:
         """The route that answers for a path which has no alias for this method, if one has anything to say."""

@@ -106,7 +106,11 @@ class Pipelines:
             request_stage if own_node else None,
         ]
         timeout = None if alias is None or alias.kind == "call" else self._upload_timeout(route)
-        if function is not None:
+        if alias is not None and alias.kind == "proxy":
+            from tautomer.web.stages.proxying import proxy_handler  # Only who passes requests on needs what does it.
+
+            innermost = proxy_handler(route, alias, self._finish)
+        elif function is not None:
             innermost = function_handler(route, function, self._finish)
         elif alias is None or timeout is None:
             innermost = call_handler(route, self._finish, own_node)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from tautomer.web.asgi.door import AsgiDoor
     from tautomer.web.asgi.mounting import MountedApp
     from tautomer.web.http.server import HttpServer
+    from tautomer.web.proxying.mounting import MountedProxy
 
 __all__ = ["ApiGatewayService"]
 
@@ -86,13 +88,28 @@ class ApiGatewayService(Service):
 
         Raises:
             ServiceSchemaError: Something in them is wrong; all of it is told.
+            InvalidConfig: So are the broker's proxies.
         """
         self._methods = Methods.of(self, self._sources(), ApiGatewayService)
-        self._options, warnings = read_settings(self.settings, methods=self._methods)
+        options, warnings = read_settings(self.settings, methods=self._methods)
+        self._options = self._with_proxies(options)
         for warning in warnings:
             self.logger.warning("doubtful setting", extra={"setting": warning})
         if not self._options.routes and self._options.assets is None:
             self.logger.warning("the gateway has no routes: nothing but its own pages will be answered")
+
+    def _with_proxies(self, options: GatewaySettings) -> GatewaySettings:
+        """The settings, with a route more for the proxies that the broker's name."""
+        commands = self.broker.settings.commands
+        if commands is None or not commands.proxies:
+            return options
+        # Only who passes requests on needs what does it.
+        from tautomer.commands.configured import proxies_of
+        from tautomer.web.proxying.patterns import configured_mount
+
+        mount = configured_mount(proxies_of(commands.proxies, "commands.proxies"))
+        route = read_route({"name": "proxies", "path": "", "proxy": mount}, options, self._methods)
+        return dataclasses.replace(options, routes=(*options.routes, route))
 
     async def started(self) -> None:
         """Open the port.
@@ -126,6 +143,7 @@ class ApiGatewayService(Service):
             None if gateway.logs else gateway.at_once,
             limits=options.limits,
             body_plan=gateway.body_plan,
+            on_upgrade=gateway.on_upgrade,
             request_id=gateway.request_id,
             host=options.ip,
             port=options.port,
@@ -171,6 +189,8 @@ class ApiGatewayService(Service):
             await self.gateway.close()
         for app in self._apps:
             await app.stop(APP_STOP_TIME)
+        for proxy in self._proxies:
+            await proxy.close()
 
     @property
     def options(self) -> GatewaySettings:
@@ -210,6 +230,12 @@ class ApiGatewayService(Service):
             if first is not app:
                 app.live_with(first)
         return list(mounted.values())
+
+    @property
+    def _proxies(self) -> list[MountedProxy]:
+        """The proxies of its routes, also of those that were added."""
+        routes = self.options.routes if self.gateway is None else [route.settings for route in self.gateway.routes]
+        return [route.proxy for route in routes if route.proxy is not None]
 
     def public_settings(self) -> dict[str, Any]:
         """As `Service`, without `https`, which may hold a private key, and without the stores of rate limits, whose URLs

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from tautomer import Context, Service, action
+from tautomer import Context, HTTPProxyCommand, Service, action
 from tautomer.web.messages.message import Request
 from tests.web.conftest import OpenDoor
 from tests.web.door import Door
@@ -203,3 +203,14 @@ async def test_what_peers_announce_never_breaks_the_document(door: OpenDoor):
     at.broker.registry.actions["users.get"].all[0].entry["params"] = odd
 
     assert 200 == (await at.get("/openapi.json")).status
+
+
+async def test_what_lies_behind_an_application_or_a_proxy_is_not_told(door: OpenDoor):
+    async def app(scope: Any, receive: Any, send: Any) -> None: ...
+
+    routes = [{"path": "/app", "app": app}, {"path": "/proxy", "proxy": HTTPProxyCommand}]
+    at = await door(Users, routes=[*routes, {"path": "/v1", "aliases": {"GET /u/:id": "users.get"}}])
+
+    found = await document(at)
+
+    assert ["/v1/u/{id}"] == [*found["paths"]]

@@ -135,7 +135,8 @@ def own_reply(reply: Reply) -> Reply:
     plain = str.__str__
     headers = [(plain(name), plain(value)) for name, value in reply.headers if name.lower() != "x-request-id"]
     body = bytes(memoryview(reply.body)) if isinstance(reply.body, bytes) else reply.body
-    return Reply(int.__index__(reply.status), headers, body, None if reply.reason is None else plain(reply.reason))
+    reason = None if reply.reason is None else plain(reply.reason)
+    return Reply(int.__index__(reply.status), headers, body, reason, verbatim=bool(reply.verbatim))
 
 
 def shown(value: object) -> str:

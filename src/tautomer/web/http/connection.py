@@ -24,7 +24,7 @@ from typing import cast
 from tautomer.errors import StreamError
 from tautomer.web.http.body_framing import ChunkedBody, LengthBody
 from tautomer.web.http.head import CHUNKED, PLAIN, Framing, LastHead
-from tautomer.web.http.refusal import BUSY, INTERNAL, LATE, Refusal
+from tautomer.web.http.refusal import BUSY, INTERNAL, LATE, NO_UPGRADE, Refusal
 from tautomer.web.http.reply_bytes import BODILESS, CLOSE, KEEP_ALIVE
 from tautomer.web.http.reply_stream import close_stream, reset_on_close, send_stream
 from tautomer.web.http.running import is_own_end, log_failure
@@ -263,11 +263,11 @@ class Connection(asyncio.Protocol):
 
     def _on_upgrade(self, request: Request, framing: Framing, rest: bytes) -> None:
         hook = self._state.on_upgrade
-        if hook is None or framing.length:
+        protocol = NO_UPGRADE if hook is None or framing.length else hook(request)
+        if isinstance(protocol, Refusal):
             self._request, request.id = request, self._state.request_id(request)
-            self._refuse(Refusal(400, "UPGRADE_REFUSED", "There is no WebSocket here."))
+            self._refuse(protocol)
             return
-        protocol = hook(request)
         if protocol is None:
             self._part += rest
             self._run(request)

@@ -9,7 +9,7 @@ import msgspec
 from tautomer.errors import MoleculerClientError, MoleculerError, PayloadTooLarge
 from tautomer.web.messages.message import JSON_TYPE, Reply
 
-__all__ = ["BUSY", "INTERNAL", "LATE", "Refusal", "error_reply"]
+__all__ = ["BUSY", "INTERNAL", "LATE", "NO_UPGRADE", "Refusal", "error_reply"]
 
 # The gateway's classes where there is one for the status; clients of Node know these names.
 _NAMES = {
@@ -65,3 +65,5 @@ BUSY = error_reply(503, "SERVICE_UNAVAILABLE", "The server is busy.", ("Retry-Af
 INTERNAL = error_reply(500, "INTERNAL_ERROR", "Internal server error")
 LATE: Final = error_reply(504, "REQUEST_TIMEOUT", "The request got no answer in time.")
 """For a request whose time is over, and whose task does not end all the same."""
+
+NO_UPGRADE: Final = Refusal(400, "UPGRADE_REFUSED", "There is no WebSocket here.")

@@ -71,8 +71,8 @@ class ReplyBytes:
         if status in BODILESS:
             # RFC 9110 sections 8.6, 15.3.6 and 15.4.5: only 205 says that its length is 0.
             framing = "Content-Length: 0\r\n\r\n" if status == 205 else "\r\n"
-            return f"{start}{connection}{framing}".encode("ascii")
-        head = f"{start}{connection}Content-Length: {len(body)}\r\n\r\n".encode("ascii")
+            return f"{start}{connection}{framing}".encode("latin-1")
+        head = f"{start}{connection}Content-Length: {len(body)}\r\n\r\n".encode("latin-1")
         return head if head_only else head + body
 
     def stream_head(
@@ -84,15 +84,15 @@ class ReplyBytes:
             framing = f"Content-Length: {length}\r\n\r\n"
         else:
             framing = "Transfer-Encoding: chunked\r\n\r\n" if chunked else "\r\n"
-        return f"{self._head(reply)}{told}{reply.lines}{connection}{framing}".encode("ascii")
+        return f"{self._head(reply)}{told}{reply.lines}{connection}{framing}".encode("latin-1")
 
     def pairs(self, reply: Reply) -> list[tuple[bytes, bytes]]:
         """The reply's own headers, as ASGI has them. What must not go out is left out."""
         if len(reply.headers) == 1 and reply.headers[0] is JSON_TYPE and not reply.lines:
             return [_JSON_PAIR]
-        lines = self._lines(reply.headers) + reply.lines
+        lines = self._lines(reply.headers, reply.verbatim) + reply.lines
         pairs = [line.partition(": ") for line in lines.split("\r\n")[:-1]]
-        return [(name.lower().encode("ascii"), value.encode("ascii")) for name, _, value in pairs]
+        return [(name.lower().encode("ascii"), value.encode("latin-1")) for name, _, value in pairs]
 
     def _head(self, reply: Reply) -> str:
         """Status line, date and `Reply.headers`."""
@@ -100,12 +100,12 @@ class ReplyBytes:
         head = self._starts.get(status)
         if head is None or reply.reason is not None:
             head = self._start(status, reply.reason)
-        head += self._lines(headers)
+        head += self._lines(headers, reply.verbatim)
         if len(headers) == 1 and headers[0] is JSON_TYPE and reply.reason is None and status not in BODILESS:
             self._json_starts[status] = f"{head}X-Request-ID: "
         return head
 
-    def _lines(self, headers: list[tuple[str, str]]) -> str:
+    def _lines(self, headers: list[tuple[str, str]], verbatim: bool) -> str:
         """Header lines, without those that must not go out."""
         names = self._names
         try:
@@ -117,7 +117,7 @@ class ReplyBytes:
             pass
         made = []
         for name, value in headers:
-            line = header_line(name, value)
+            line = header_line(name, value, verbatim)
             if line and len(names) < _NAMES_MAX:
                 names[name] = f"{name}: "
             made.append(line)

@@ -88,7 +88,7 @@ class HttpServer:
         wall_ms: Milliseconds since 1970, for the ``Date`` header.
         on_upgrade: Called for ``Upgrade: websocket``. The protocol that it returns takes the connection over:
             `connection_made`, then the bytes after the head. None: the request is handled as any other.
-            Without it such requests are refused.
+            Or a `Refusal`. Without it such requests are refused.
         body_plan: What is to become of the body of this request, of which the head is known; for routes that take more,
             or less, than `limits.body_bytes_max`, or read bodies as they come.
         request_id: The id of a request that the server answers by itself; empty for none.

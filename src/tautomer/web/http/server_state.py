@@ -21,8 +21,8 @@ Handle: TypeAlias = Callable[[Request], Awaitable[Reply]]
 AtOnce: TypeAlias = Callable[[Request], Reply | None]
 """The gateway: a request in, an awaitable of its reply out."""
 
-OnUpgrade: TypeAlias = Callable[[Request], "asyncio.Protocol | None"]
-"""Takes a connection over for the protocol named in ``Upgrade``, or leaves it with None."""
+OnUpgrade: TypeAlias = Callable[[Request], "asyncio.Protocol | Refusal | None"]
+"""Takes a connection over for the protocol named in ``Upgrade``, leaves it with None, or refuses."""
 
 # Connections over the limit that are told so before they are closed. More are closed without a word.
 _TOLD_MAX = 100

@@ -49,9 +49,11 @@ class TrustedProxies:
         """Put what a trusted proxy says into `request.client` and `request.scheme`; nothing where none has spoken."""
         if not self.trusts(request.client):
             return
+        peer = request.client
         for address, scheme in self._hops(request):
             if address is None:
                 return  # Not an address: what stands further left is nobody's word.
+            request.peer = peer
             request.client = address
             if scheme in ("http", "https"):
                 request.scheme = scheme

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from tautomer.registry.endpoints import Endpoint, EndpointList
 from tautomer.validation.json_schema import JsonSchema, json_schema
-from tautomer.web.routing.patterns import METHODS
+from tautomer.web.routing.patterns import EVERY_METHOD, METHODS
 from tautomer.web.routing.routes import Alias, Route
 from tautomer.web.settings.records import OpenApiSettings, RouteSettings
 
@@ -101,6 +101,8 @@ def _operations(routes: Iterable[Route], actions: Actions) -> Iterator[tuple[str
 
 def _of_alias(route: Route, alias: Alias, actions: Actions) -> Iterator[tuple[str, str, Operation]]:
     """An alias answers to several methods where it names none, and has several paths where parts of its own are optional."""
+    if alias.method == EVERY_METHOD:
+        return  # What lies behind an application or a proxy nobody here knows.
     tag: str | None = ""
     if alias.function is not None:
         entry: Mapping[str, Any] = {"description": (alias.function.__doc__ or "").strip()}

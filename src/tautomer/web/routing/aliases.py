@@ -41,7 +41,7 @@ REST: Final = {
 
 _METHOD = re.compile(r"[A-Za-z][A-Za-z-]{0,31}|\*")
 _NEVER: Final = ("TRACE", "CONNECT")
-AliasKind: TypeAlias = Literal["call", "multipart", "stream"]
+AliasKind: TypeAlias = Literal["call", "multipart", "stream", "proxy"]
 _KINDS: Final = ("call", "multipart", "stream")
 ALIAS_KEYS: Final = (
     "action",
@@ -82,7 +82,8 @@ class AliasDef(msgspec.Struct, frozen=True):
         authorization: The same.
         stages: Functions ``(request, call_next)`` that stand before the action, in order.
         reads_params: Whether query and body are read into params; else whoever answers does it.
-        kind: ``call``; ``stream``: the action reads the body as it comes; ``multipart``: it is called for each file of a form.
+        kind: ``call``; ``stream``: the action reads the body as it comes; ``multipart``: it is called for each file of a
+            form; ``proxy``: `handler` passes the request on (never written in an alias).
         passes_request: Whether the action gets the request, as param ``$req``.
         busboy_config: What may be uploaded, as written, until the settings are read.
         options: Keys of its writer's own, as written, for hooks and guards.

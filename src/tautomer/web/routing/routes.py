@@ -142,7 +142,7 @@ class Route:
     def body_plan(self, written: AliasDef) -> BodyPlan | None:
         """What is to become of the bodies sent to one of its aliases."""
         uploads = written.uploads or self.settings.uploads
-        if written.kind == "stream":
+        if written.kind in ("stream", "proxy"):
             return BodyPlan(uploads.file_bytes_max, streamed=True)
         if written.kind == "multipart":
             return BodyPlan(0, streamed=True)  # Each part has its own bound, and so has their number.

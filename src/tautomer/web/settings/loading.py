@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from tautomer.context import CallOptions
 from tautomer.errors import ServiceSchemaError
-from tautomer.web.asgi.mounting import an_app, mount_aliases
+from tautomer.web.asgi.mounting import mount_aliases
 from tautomer.web.messages.entity_tag import strong_tag, weak_tag
 from tautomer.web.messages.limits import DEFAULT_UPLOAD_LIMITS, HttpLimits
 from tautomer.web.routing.access import Mask, mask_fault
@@ -29,6 +29,7 @@ from tautomer.web.settings.guards import named, read_guards, read_proxies, read_
 from tautomer.web.settings.hooks import a_function, hook
 from tautomer.web.settings.logs import a_level, read_logs
 from tautomer.web.settings.methods import Methods
+from tautomer.web.settings.mounts import read_mounts
 from tautomer.web.settings.pages import a_prefix, is_static, read_openapi
 from tautomer.web.settings.paths import read_access, read_aliases, read_case_sensitive
 from tautomer.web.settings.query_rules import read_query_rules
@@ -182,16 +183,16 @@ def _route(given: object, gateway: GatewaySettings, where: str, notes: Notes) ->
     )
     aliases = reader.take("aliases", {}, a_mapping)
     whitelist, blacklist = reader.take("whitelist", None, _masks), reader.take("blacklist", (), _masks)
-    app = reader.take("app", None, an_app)
-    if app is not None and policy == "all":
-        notes.faults.append(f"{where}.app takes all below the path, which leaves nothing to mappingPolicy 'all'")
+    app, proxy = read_mounts(reader, policy)
     busboy = reader.take("busboy_config", {}, a_mapping)
     uploads = read_uploads(busboy, f"{where}.busboyConfig", notes, DEFAULT_UPLOAD_LIMITS)
     route = RouteSettings(
         path=path,
         own_path=own_path,
         name=reader.take("name", None, a_text),
-        aliases=read_aliases(aliases, path, case_sensitive, uploads, f"{where}.aliases", notes) + mount_aliases(app),
+        aliases=read_aliases(aliases, path, case_sensitive, uploads, f"{where}.aliases", notes)
+        + mount_aliases(app)
+        + (() if proxy is None else proxy.aliases),
         auto_aliases=reader.take("auto_aliases", False, a_bool),
         mapping_policy=policy,
         access=read_access(whitelist, blacklist, where, notes),
@@ -213,6 +214,7 @@ def _route(given: object, gateway: GatewaySettings, where: str, notes: Notes) ->
         cors=read_cors(reader.take("cors", None, as_it_is), gateway.cors, f"{where}.cors", notes),
         etag=reader.take("etag", gateway.etag, _tagger),
         app=app,
+        proxy=proxy,
     )
     reader.close()
     if policy_given is None and not route.aliases and not route.auto_aliases:

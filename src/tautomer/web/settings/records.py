@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import ssl
 
     from tautomer.web.asgi.mounting import MountedApp
+    from tautomer.web.proxying.mounting import MountedProxy
 
 __all__ = [
     "DEFAULT_IP",
@@ -142,6 +143,7 @@ class RouteSettings:
         cors: Which sites' scripts may read the answers, or None.
         etag: What makes an ETag of a body, or None.
         app: The ASGI application that has all below the path which no alias takes, or None.
+        proxy: The proxy command that has it, or None.
     """
 
     path: str = "/"
@@ -165,6 +167,7 @@ class RouteSettings:
     cors: Cors | None = None
     etag: Tagger | None = None
     app: MountedApp | None = None
+    proxy: MountedProxy | None = None
 
     @property
     def answers_the_lost(self) -> bool:

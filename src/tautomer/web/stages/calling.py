@@ -16,7 +16,7 @@ from tautomer.web.exchange import Exchange, Handler
 from tautomer.web.messages.message import Reply
 from tautomer.web.settings.records import RouteSettings
 
-__all__ = ["answer", "call_handler", "call_options", "function_handler"]
+__all__ = ["answer", "call_handler", "call_options", "function_handler", "made_of"]
 
 _NOTHING_DECLARED: Mapping[str, Any] = {}
 
@@ -66,15 +66,22 @@ async def answer(
     route: RouteSettings, exchange: Exchange, result: Any, declared: Mapping[str, Any], finish: Finish
 ) -> Reply:
     """Run `onAfterCall`, and make the reply."""
-    ctx, alias, after = exchange.ctx, exchange.alias, route.on_after_call
+    after = route.on_after_call
     if after is not None:
-        changed = after(ctx, route, exchange.request, result, alias)
+        changed = after(exchange.ctx, route, exchange.request, result, exchange.alias)
         if isawaitable(changed):
             changed = await changed
         if changed is not None:
             result = changed
+    return await made_of(result, exchange, finish, declared)
+
+
+async def made_of(
+    result: Any, exchange: Exchange, finish: Finish, declared: Mapping[str, Any] = _NOTHING_DECLARED
+) -> Reply:
+    """The reply that a result becomes."""
     try:
-        return build_reply(result, ctx._meta, declared, alias.action)
+        return build_reply(result, exchange.ctx._meta, declared, exchange.alias.action)
     except Unfinished as unfinished:
         return await finish(unfinished, exchange)
 
