@@ -19,20 +19,25 @@ from tautomer.settings import Settings
 from tautomer.stream import Stream
 
 if TYPE_CHECKING:
+    from tautomer.application import Application, HTTPProxy
     from tautomer.commands.collapser import Collapser
     from tautomer.commands.command import Command
     from tautomer.commands.component import component
     from tautomer.commands.function import command
+    from tautomer.commands.proxy import HTTPProxyCommand
     from tautomer.commands.request_cache import request_context
     from tautomer.runner import run
     from tautomer.web.service import ApiGatewayService
 
 __all__ = [
     "ApiGatewayService",
+    "Application",
     "Broker",
     "Collapser",
     "Command",
     "Context",
+    "HTTPProxy",
+    "HTTPProxyCommand",
     "Middleware",
     "Service",
     "ServiceBroker",
@@ -51,6 +56,9 @@ __all__ = [
 _LAZY = {
     "run": "tautomer.runner",
     "ApiGatewayService": "tautomer.web.service",
+    "Application": "tautomer.application",
+    "HTTPProxy": "tautomer.application",
+    "HTTPProxyCommand": "tautomer.commands.proxy",
     "Collapser": "tautomer.commands.collapser",
     "Command": "tautomer.commands.command",
     "command": "tautomer.commands.function",

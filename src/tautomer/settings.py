@@ -339,12 +339,15 @@ class CommandSettings:
         circuit_breaker_enabled: False for no circuits.
         circuit_breaker_options: Options of all circuits.
         defaults: Options of all commands.
+        proxies: Upstream servers to which every gateway of the node passes on what no route of its own takes:
+            ``{"name", "upstream_url", "request_path_regex", …}`` each, see `tautomer.commands.configured.proxies_of`.
     """
 
     executor_pool: Sequence[Mapping[str, Any]] = ()
     circuit_breaker_enabled: bool = True
     circuit_breaker_options: Mapping[str, Any] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    proxies: Sequence[Mapping[str, Any]] = ()
 
 
 @record

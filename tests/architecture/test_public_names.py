@@ -13,10 +13,13 @@ import tautomer
 
 PUBLIC = {
     "ApiGatewayService",
+    "Application",
     "Broker",
     "Collapser",
     "Command",
     "Context",
+    "HTTPProxy",
+    "HTTPProxyCommand",
     "Middleware",
     "Service",
     "ServiceBroker",

@@ -7,6 +7,7 @@ import platform
 import rich_click as click
 
 from tautomer._version import __version__
+from tautomer.cli.proxy import proxy_command
 from tautomer.cli.run import run_command
 
 OWN_OPTIONS = ("--help", "-h", "--version")
@@ -35,3 +36,4 @@ def main() -> None:
 
 
 main.add_command(run_command)
+main.add_command(proxy_command)
