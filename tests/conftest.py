@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from tautomer import joining
 from tests.cluster import Cluster
 
 # The same examples on every run: a failure in the suite is to be seen again. Fresh ones are looked for with
@@ -18,6 +20,13 @@ settings.load_profile("suite")
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Bytes stay out of the names of tests: packed ones may hold the time, and each worker would find tests of its own."""
     return f"{argname}:{len(val)} bytes" if isinstance(val, bytes) and not val.isascii() else None
+
+
+@pytest.fixture(autouse=True)
+def commands_in_use(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only tests of commands are about processes that have some, whatever else was collected into this one."""
+    used = "commands" in request.path.relative_to(Path(__file__).parent).parts
+    monkeypatch.setattr(joining, "in_use", lambda: used)
 
 
 @pytest.fixture

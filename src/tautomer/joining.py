@@ -1,6 +1,7 @@
 """Joining: commands know of the broker that runs beside them, and of the context that they run in.
 
-Who uses no commands pays for none of it: only once `tautomer.commands` was imported are handlers wrapped.
+Who uses no commands pays for none of it: only once `tautomer.commands` was imported are actions wrapped. Listeners never are: a plain
+function that listens runs at once, which nothing around it may change; it has `request_context(ctx)`.
 """
 
 from __future__ import annotations
@@ -15,13 +16,18 @@ from typing import TYPE_CHECKING, Any
 from tautomer.context import CURRENT, Context
 from tautomer.middleware import Middleware
 from tautomer.ports import Handler
-from tautomer.registry.endpoints import Endpoint, EventEndpoint
+from tautomer.registry.endpoints import Endpoint
 from tautomer.settings import CommandSettings
 
 if TYPE_CHECKING:
     from tautomer.broker import Broker
 
-__all__ = ["Joining"]
+__all__ = ["Joining", "in_use"]
+
+
+def in_use() -> bool:
+    """Whether this process has commands."""
+    return "tautomer.commands.component" in sys.modules
 
 
 class Joining(Middleware):
@@ -55,12 +61,9 @@ class Joining(Middleware):
     async def local_action(self, next_handler: Handler, endpoint: Endpoint) -> Handler:
         return next_handler if endpoint.name.startswith("$") or not self._join() else _known(next_handler)
 
-    async def local_event(self, next_handler: Handler, _endpoint: EventEndpoint) -> Handler:
-        return _known(next_handler) if self._join() else next_handler
-
     def _join(self) -> bool:
         """Whether commands are in use; then they know of this broker from now on."""
-        if "tautomer.commands.component" not in sys.modules:
+        if not in_use():
             return False
         if self._joined is None:
             from tautomer.commands.component import component

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from typing import Any
 
 import pytest
 
-from tautomer import Broker, Command, Context, Service, Settings, action, component, event
+from tautomer import Broker, Command, Context, Service, Settings, action, component, event, request_context
 from tautomer.errors import BrokerOptionsError, CommandTimeout
 from tautomer.settings import CommandSettings
 from tautomer.testing import Simulation
@@ -62,6 +64,7 @@ class Spare(Command):
 class Shop(Service):
     name = "shop"
     asked = 0
+    seen_in: Any = None
 
     @action
     async def look(self, ctx: Context) -> Any:
@@ -87,7 +90,11 @@ class Shop(Service):
 
     @event("shop.seen")
     async def seen(self, ctx: Context) -> None:
-        assert (Look().ctx) is ctx
+        assert Look().ctx is None
+        with request_context(ctx):
+            seen = await Look(), Look().ctx
+        assert ctx is seen[1]
+        Shop.seen_in = seen[0][0]
 
     @action
     async def fail(self, ctx: Context) -> Any:
@@ -121,10 +128,11 @@ async def test_a_command_knows_its_context_and_a_request_asks_once() -> None:
         first, second, inner = await broker.call("shop.look", meta={"tenant": "acme"}, request_id="r-1")
         await broker.call("shop.look")
         await broker.emit("shop.seen")
+        await until(lambda: Shop.seen_in is not None)
 
     assert ["r-1", "acme", "shop.look"] == first
     assert first is second is inner
-    assert 2 == Look.runs
+    assert 3 == Look.runs
 
 
 async def test_in_a_thread_it_does_too() -> None:
@@ -284,3 +292,30 @@ def test_in_a_simulation_time_is_the_simulations() -> None:
         got = sim.run_until(asking())
 
     assert [["cached", "FAILURE"], *[["cached", "SHORT_CIRCUITED"]] * 2, ["up", "SUCCESS"]] == got
+
+
+def test_a_process_without_commands_pays_nothing_for_them() -> None:
+    code = """
+import asyncio, sys
+from tautomer import Broker, Service, action
+
+class Plain(Service):
+    name = "plain"
+
+    @action
+    async def it(self, ctx): ...
+
+async def main():
+    async with Broker() as broker:
+        for _ in range(2):
+            service = Plain(f"plain{_}")
+            await broker.register(service)
+            endpoint = broker.registry.actions[f"plain{_}.it"].all[0]
+            print(endpoint.handler == service.it)
+            import tautomer.commands
+
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+
+    assert ["True", "False"] == done.stdout.split()
