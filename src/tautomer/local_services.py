@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tautomer._tasks import in_time
 from tautomer.context import Context
-from tautomer.definitions import ActionDef, EventDef, by_context, plain, takes_context
+from tautomer.definitions import ActionDef, EventDef, plain, takes_context
 from tautomer.delivery import Delivery, each_in_turn
 from tautomer.errors import GracefulStopTimeoutError, MoleculerServerError, ServiceSchemaError
 from tautomer.middleware import Middleware, compose, notify
@@ -239,7 +239,7 @@ class LocalServices:
     async def _action(self, service: Service, entry: ServiceEntry, definition: ActionDef) -> Endpoint:
         full_name = service.action_name(definition.name)
         wire = self._with_strategy(definition.wire(full_name, _wire_schema(definition.params)), service, definition)
-        handler = by_context(definition.method)
+        handler = self._broker.pools.bind(definition.method, definition.where, full_name)
         endpoint = Endpoint(full_name, entry.node_id, True, entry, wire, handler, definition)
         endpoint.strategy = self._registry.strategies.own(definition.extra, service.settings)
         endpoint.handler = await compose(self._ring, "local_action", handler, endpoint)
@@ -259,10 +259,13 @@ class LocalServices:
         def failed(ctx: Context[Any], error: BaseException) -> None:
             self._delivery.report(endpoint, ctx, error)
 
-        handler: Handler = each_in_turn(tuple(by_context(method) for method in definition.methods), failed)
+        bind, name = self._broker.pools.bind, definition.name
+        bound = (bind(*one, name, patient=True) for one in zip(definition.methods, definition.where, strict=True))
+        handler: Handler = each_in_turn(tuple(bound), failed)
         endpoint.handler = await compose(self._ring, "local_event", handler, endpoint)
         only = definition.methods[0]
-        if endpoint.handler is handler and len(definition.methods) == 1 and not asyncio.iscoroutinefunction(only):
+        is_plain = definition.where == ("loop",) and not asyncio.iscoroutinefunction(only)
+        if endpoint.handler is handler and is_plain:
             endpoint.plain = _plain(only)
         return endpoint
 

@@ -268,6 +268,7 @@ def _action_def(name: str, method: MethodType, mark: ActionMark, under: ActionDe
         visibility=mark.visibility or (under.visibility if under else "published"),
         timeout=_over(mark.timeout, under and under.timeout),
         rest=_over(mark.rest, under and under.rest),
+        where=mark.where or (under.where if under else "loop"),
         extra={**_merged(under.extra if under else {}, mark.extra), **_hooks_of_both(under, mark)},
     )
 
@@ -291,9 +292,12 @@ def _listed(value: Any) -> list[Any]:
 def _event_def(name: str, group: str | None, method: MethodType, mark: EventMark, under: EventDef | None) -> EventDef:
     """One more method for an event, and what its mark says over what was said before."""
     methods = under.methods if under else ()
+    places = under.where if under else ()
+    is_new = method not in methods
     return EventDef(
         name=name,
-        methods=methods if method in methods else (*methods, method),
+        methods=(*methods, method) if is_new else methods,
+        where=(*places, mark.where or "loop") if is_new else places,
         group=group,
         params=_over(mark.params, under and under.params),
         throttle=_over(mark.throttle, under and under.throttle),

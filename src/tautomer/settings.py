@@ -248,6 +248,33 @@ class RetrySettings:
     budget_per_second: float = 3.0
 
 
+@record
+class PoolSettings:
+    """Where what blocks runs beside the event loop: ``@action(blocking=True)`` and ``@action(process=True)``.
+
+    Attributes:
+        threads: How many handlers run in threads at once. Threads are made when they are needed.
+        thread_queue_max: How many more calls wait for one. The rest fail with `QueueIsFullError`.
+        processes: How many handlers run in processes at once; 0: as many as there are processor cores.
+        process_queue_max: How many more calls wait for one.
+    """
+
+    threads: int = 40
+    thread_queue_max: int = 100
+    processes: int = 0
+    process_queue_max: int = 100
+
+    def __post_init__(self) -> None:
+        _at_least("pools", 1, threads=self.threads)
+        _at_least(
+            "pools",
+            0,
+            thread_queue_max=self.thread_queue_max,
+            processes=self.processes,
+            process_queue_max=self.process_queue_max,
+        )
+
+
 def chosen(usual: R, own: object, where: str) -> R:
     """The settings of one action: the broker's, with what it says of its own over them.
 
@@ -364,6 +391,7 @@ class Settings:
         retry_policy: Calls that failed are made again.
         registry: How endpoints are chosen.
         transit: The traffic with other nodes.
+        pools: Threads and processes for handlers that block.
     """
 
     namespace: str = ""
@@ -391,6 +419,7 @@ class Settings:
     retry_policy: RetrySettings = field(default_factory=RetrySettings)
     registry: RegistrySettings = field(default_factory=RegistrySettings)
     transit: TransitSettings = field(default_factory=TransitSettings)
+    pools: PoolSettings = field(default_factory=PoolSettings)
 
     def __post_init__(self) -> None:
         if not isinstance(self.namespace, str):
@@ -407,7 +436,7 @@ class Settings:
             given = getattr(self, name)
             if not isinstance(given, type(usual)):
                 object.__setattr__(self, name, chosen(usual, given, name))
-        for name, kind in (("registry", RegistrySettings), ("transit", TransitSettings)):
+        for name, kind in (("registry", RegistrySettings), ("transit", TransitSettings), ("pools", PoolSettings)):
             if not isinstance(getattr(self, name), kind):
                 raise BrokerOptionsError(f"{name} is a {kind.__name__}, not {getattr(self, name)!r}", {"setting": name})
         if not isinstance(self.metadata, Mapping):

@@ -105,6 +105,12 @@ class Bulkhead(Generic[T]):
                 return True
         return False
 
+    def clear(self) -> list[T]:
+        """Have nobody wait any more. Returns those that did, in no order that means anything."""
+        waiting = [ticket for ticket, _ in self._queue]
+        self._queue.clear()
+        return waiting
+
     def _drop_late(self, now: float) -> list[T]:
         late = [ticket for ticket, deadline in self._queue if deadline <= now]
         if late:
