@@ -7,6 +7,7 @@ from collections.abc import Callable
 from math import inf
 
 from tautomer.errors import QueueIsFullError, RequestSkippedError
+from tautomer.protocol.refusals import MARK
 from tautomer.resilience.bulkhead import Bulkhead, Place
 
 Waiting = asyncio.Future[bool]
@@ -29,12 +30,13 @@ class Places:
         self._node_id = node_id
         self._clock = clock
 
-    async def enter(self, name: str, deadline: float | None) -> None:
+    async def enter(self, name: str, deadline: float | None, asked_as: str | None = None) -> None:
         """Have a place, or wait for one. `leave` gives it back.
 
         Args:
             name: Of the action, for errors.
             deadline: When it is no longer worth to run.
+            asked_as: Id of another node's request for it: told with a refusal, it is sure for that node that nothing ran.
 
         Raises:
             QueueIsFullError: There is none.
@@ -44,7 +46,8 @@ class Places:
         place, late = self.bulkhead.enter(ticket, self._clock(), inf if deadline is None else deadline)
         _too_late(late)
         if place is Place.REFUSED:
-            raise QueueIsFullError(name, self._node_id, size=self.bulkhead.waiting)
+            refused_as = {} if asked_as is None else {MARK: asked_as}
+            raise QueueIsFullError(name, self._node_id, size=self.bulkhead.waiting, **refused_as)
         if place is Place.RUN:
             return
         try:

@@ -157,7 +157,13 @@ class ThreadPool:
         self.scope = TaskScope(name)
 
     async def run(
-        self, what: str, function: Callable[[Job], R], deadline: float | None = None, *, patient: bool = False
+        self,
+        what: str,
+        function: Callable[[Job], R],
+        deadline: float | None = None,
+        *,
+        asked_as: str | None = None,
+        patient: bool = False,
     ) -> R:
         """Call ``function(job)`` in a thread, with the context variables of the caller, and return its result.
 
@@ -167,6 +173,7 @@ class ThreadPool:
         Args:
             what: Name of the action, for errors.
             deadline: When it is no longer worth to be begun.
+            asked_as: See `Places.enter`.
             patient: Wait for a place as long as it takes, with no bound on how many do; the others come first. For
                 those who have a bound of their own.
 
@@ -176,7 +183,7 @@ class ThreadPool:
             RequestRejectedError: The pool is closed.
             What the function raises.
         """
-        await self._enter(what, deadline, patient)
+        await self._enter(what, deadline, asked_as, patient)
         if self._closed:
             self._leave()
             raise self._refusal(what)
@@ -286,7 +293,7 @@ class ThreadPool:
         self._jobs.put(job)
         self.lend()
 
-    async def _enter(self, what: str, deadline: float | None, patient: bool) -> None:
+    async def _enter(self, what: str, deadline: float | None, asked_as: str | None, patient: bool) -> None:
         bulkhead = self._places.bulkhead
         if self._closed:
             raise self._refusal(what)
@@ -296,7 +303,7 @@ class ThreadPool:
             await self._have_patience()
         else:
             try:
-                await self._places.enter(what, deadline)
+                await self._places.enter(what, deadline, asked_as)
             except RequestSkippedError:
                 if self._places.closed:
                     raise self._refusal(what) from None

@@ -53,7 +53,7 @@ class Bulkheads(Middleware):
             if bulkhead.has_room:
                 bulkhead.running += 1  # The usual way, without anybody to wait.
             else:
-                await places.enter(endpoint.name, ctx.deadline)
+                await places.enter(endpoint.name, ctx.deadline, ctx.node_id and ctx.id)
             try:
                 return await next_handler(ctx)
             finally:

@@ -105,7 +105,9 @@ class Pools:
                 return method(own) if wants_context else method()
 
             try:
-                result = await self._thread_pool().run(name, begin, ctx.deadline, patient=patient)
+                result = await self._thread_pool().run(
+                    name, begin, ctx.deadline, asked_as=ctx.node_id and ctx.id, patient=patient
+                )
             except asyncio.CancelledError:
                 raise  # It may go on, and `own` with it.
             except BaseException:

@@ -241,30 +241,37 @@ class _ChildStream:
 
 
 def packed(error: BaseException) -> bytes:
-    """An exception in pickled form: past its constructor, which may want other arguments than it keeps."""
+    """An exception in pickled form, or what is left of it where that cannot be had: its name and its words."""
     stack = "".join(traceback.format_exception(error))
-    forms: list[Any] = [(type(error), error.args, vars(error))]
+    forms: list[Any] = [_form(error)]
     if isinstance(error, MoleculerError):
         forms.append((type(error), error.args, {**vars(error), "data": None}))
-    fallback = RemoteError(type(error).__name__, _words(error))
-    forms.append((RemoteError, fallback.args, vars(fallback)))
+    forms.append(_form(RemoteError(type(error).__name__, _words(error))))
     for form in forms:
         try:
-            data = pickle.dumps((*form, stack))
+            data = pickle.dumps((form, stack))
             unpacked(pickle.loads(data))
             return data
         except Exception:
-            continue
+            continue  # The next one says less.
     raise AssertionError("plain texts can be pickled")
 
 
-def unpacked(form: tuple[type[BaseException], tuple[Any, ...], dict[str, Any], str]) -> BaseException:
+def _form(error: BaseException) -> Any:
+    """Python's own know how to be pickled. Others are made past their constructors, which may want more than they keep."""
+    return error if type(error).__module__ == "builtins" else (type(error), error.args, vars(error))
+
+
+def unpacked(packed: tuple[Any, str]) -> BaseException:
     """The exception again, with the stack of the process as its cause."""
-    kind, arguments, state, stack = form
-    # Python's own keep what they hold where only their constructors reach.
-    error = kind(*arguments) if kind.__module__ == "builtins" else kind.__new__(kind, *arguments)
-    error.args = arguments
-    vars(error).update(state)
+    form, stack = packed
+    if isinstance(form, BaseException):
+        error = form
+    else:
+        kind, arguments, state = form
+        error = kind.__new__(kind, *arguments)
+        error.args = arguments
+        vars(error).update(state)
     error.__cause__ = StackThere(stack)
     return error
 

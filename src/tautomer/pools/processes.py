@@ -91,22 +91,22 @@ class ProcessPool:
 
         def stand_by(job: Job) -> Any:
             take_along(job)
-            with self._lock:
-                one = self._idle.pop() if self._idle else None
-            if one is None:
-                one = self._start(name)
-            # On the loop, once nobody waits for it any more.
-            job.given_up = lambda: loop.call_later(LINGER_SECONDS, one.kill_during, job)
-            try:
+            while True:
+                one = self._take() or self._start(name)
                 one.job = job
-                if job.abandoned:
-                    raise asyncio.CancelledError
-                left = None if ctx.deadline is None else ctx.deadline - clock()
-                return one.run(name, self._node_id, Errand(target, left, context), own)
-            finally:
-                self._give_back(one)
+                # On the loop, once nobody waits for it any more.
+                job.given_up = lambda one=one: loop.call_later(LINGER_SECONDS, one.kill_during, job)
+                try:
+                    if job.abandoned:
+                        raise asyncio.CancelledError
+                    left = None if ctx.deadline is None else ctx.deadline - clock()
+                    if one.takes(Errand(target, left, context)):
+                        return one.run(name, self._node_id, own)
+                finally:
+                    self._give_back(one)
 
-        return await self._threads.run(name, stand_by, ctx.deadline, patient=patient)
+        asked_as = ctx.node_id and ctx.id
+        return await self._threads.run(name, stand_by, ctx.deadline, asked_as=asked_as, patient=patient)
 
     def statistics(self) -> dict[str, int]:
         return {**self._threads.statistics(), "processes": len(self._all), "died": self._died}
@@ -118,19 +118,32 @@ class ProcessPool:
         """End all processes. Twice is harmless."""
         if self._closed:
             return
-        self._closed = True
-        busy = [one for one in self._all if one.job is not None]
-        for one in busy:
-            one.process.kill()
+        with self._lock:
+            self._closed = True
+            at_work = [one for one in self._all if one not in self._idle]
+        for one in at_work:  # Those that start, too.
+            one.kill()
         try:
             async with asyncio.timeout(2 * END_SECONDS):
                 await self._threads.run("close", lambda _job: self._end_idle(), patient=True)
         except TimeoutError:
-            self._kill_all()
+            pass
         await self._threads.close()
+        self._kill_all()
         atexit.unregister(self._kill_all)
 
     # --- in the threads ---
+
+    def _take(self) -> _Child | None:
+        while True:
+            with self._lock:
+                if not self._idle:
+                    return None
+                one = self._idle.pop()
+            if one.process.is_alive():
+                return one
+            self._died += 1
+            self._forget(one)
 
     def _start(self, name: str) -> _Child:
         with self._lock:  # `multiprocessing` keeps a list of all processes, which is not made for several threads.
@@ -147,17 +160,18 @@ class ProcessPool:
 
     def _give_back(self, one: _Child) -> None:
         one.free()
-        if one.sound:
-            with self._lock:
+        with self._lock:
+            kept = one.sound and not self._closed
+            if kept:
                 self._idle.append(one)
-        else:
-            self._died += 1
+        if not kept:
+            self._died += not one.sound
             self._forget(one)
 
-    def _forget(self, one: _Child) -> None:
+    def _forget(self, one: _Child, seconds: float = 0.0) -> None:
+        one.end(seconds)
         with self._lock:
             self._all.remove(one)
-        one.end(0)
 
     def _end_idle(self) -> None:
         with self._lock:
@@ -165,12 +179,11 @@ class ProcessPool:
         for one in idle:
             one.hang_up()
         for one in idle:
-            one.end(END_SECONDS)
-            self._all.remove(one)
+            self._forget(one, END_SECONDS)
 
     def _kill_all(self) -> None:
-        for one in self._all:
-            one.process.kill()
+        for one in list(self._all):
+            one.kill()
 
 
 class _Child:
@@ -213,10 +226,17 @@ class _Child:
                 {"action": name, "nodeID": node_id},
             )
 
-    def run(self, name: str, node_id: str, errand: Errand, own: Context[Any]) -> Any:
-        """Send the errand, do what its handler asks for, and return its result."""
+    def takes(self, errand: Errand) -> bool:
+        """Send the errand. False: it has ended, so nothing of it was run."""
         try:
             self._line.send_bytes(pickle.dumps(errand))
+        except OSError:
+            self.sound = False
+        return self.sound
+
+    def run(self, name: str, node_id: str, own: Context[Any]) -> Any:
+        """Do what the handler asks for, and return its result."""
+        try:
             while True:
                 message = pickle.loads(self._line.recv_bytes())
                 if isinstance(message, Done):
@@ -244,6 +264,11 @@ class _Child:
                 self.sound = False
                 self.process.kill()
 
+    def kill(self) -> None:
+        """End it at once. From any thread."""
+        with self._lock, suppress(ValueError):  # It has been ended.
+            self.process.kill()
+
     def free(self) -> None:
         """It works for nobody now."""
         with self._lock:
@@ -261,7 +286,8 @@ class _Child:
             self.process.join(seconds)
         self.process.kill()
         self.process.join()
-        self.process.close()
+        with self._lock:
+            self.process.close()
 
 
 def _answer(ask: Ask, own: Context[Any]) -> bytes:
