@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from tautomer.errors import ValidationError
 from tautomer.validation import quick, rules_nested, rules_plain, rules_text
+from tautomer.validation.encoding import is_instance_of_model, to_plain
 from tautomer.validation.faults import MESSAGES, Report, Run
 from tautomer.validation.grammar import Rule, parse
 from tautomer.validation.javascript import MISSING
@@ -76,6 +77,8 @@ def compile_rule(rule: Rule, messages: Mapping[str, str]) -> Checker:
     def full(params: Any, meta: Any = None) -> Any:
         if params is None and none_is_empty:
             params = {}
+        elif is_instance_of_model(params):
+            params = to_plain(params)  # As it would have arrived from another node.
         run = Run(params, meta)
         out = root(params, None, run)
         if run.faults:
