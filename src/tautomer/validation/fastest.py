@@ -15,8 +15,8 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from tautomer.errors import ValidationError
+from tautomer.instances import is_instance_of_model, to_plain
 from tautomer.validation import quick, rules_nested, rules_plain, rules_text
-from tautomer.validation.encoding import is_instance_of_model, to_plain
 from tautomer.validation.faults import MESSAGES, Report, Run
 from tautomer.validation.grammar import Rule, parse
 from tautomer.validation.javascript import MISSING

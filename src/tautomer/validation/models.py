@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, get_origin, is_typeddict
 import msgspec
 
 from tautomer.errors import ServiceSchemaError, ValidationError
-from tautomer.validation.encoding import is_instance_of_model, to_plain
+from tautomer.instances import is_instance_of_model, to_plain
 from tautomer.validation.faults import MESSAGES, Report, Run
 
 if TYPE_CHECKING:
@@ -107,7 +107,10 @@ def _read(model: Any) -> Part:
 
 def _faults(part: Part, params: Any, messages: Mapping[str, str]) -> list[dict[str, Any]]:
     run = Run(params, None)
-    part.check(params, run, Report(messages, None))
+    try:
+        part.check(params, run, Report(messages, None))
+    except RecursionError:
+        return []  # It holds itself, or is deeper than Python follows.
     return [fault.written() for fault in run.faults]
 
 

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping, Sized
 from typing import Any, Final
 
 import pydantic
+from pydantic.json_schema import GenerateJsonSchema
 
 from tautomer.errors import ServiceSchemaError, ValidationError
-from tautomer.validation.encoding import is_instance_of_model, to_plain
+from tautomer.instances import is_instance_of_model, to_plain
 from tautomer.validation.faults import FAULTS_MAX, MESSAGES, Report, Run, under
 from tautomer.validation.javascript import MISSING
 from tautomer.validation.rules_nested import field_part
@@ -23,7 +24,7 @@ __all__ = ["compile_pydantic", "rules_of_pydantic"]
 def rules_of_pydantic(model: Any) -> Any:
     """The announced form. Where a field has no form in JSON, no more is told than that params are an object."""
     try:
-        return rules_of_json_schema(_adapter(model).json_schema())
+        return rules_of_json_schema(_adapter(model).json_schema(schema_generator=_Quietly))
     except pydantic.errors.PydanticInvalidForJsonSchema:
         return {"$$root": True, "type": "object"}
 
@@ -47,6 +48,12 @@ def compile_pydantic(model: Any, messages: Mapping[str, str]) -> Callable[..., A
             raise ValidationError(data=_told(error, params, report)) from None
 
     return check
+
+
+class _Quietly(GenerateJsonSchema):
+    """Defaults without a form in JSON are left out, as functions are in the rules of others."""
+
+    ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}
 
 
 def _adapter(model: Any) -> pydantic.TypeAdapter[Any]:

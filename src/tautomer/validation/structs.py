@@ -109,7 +109,7 @@ class _Reader:
         tag = (info.tag_field, info.tag) if isinstance(info, types.StructType) and info.tag_field else None
         if isinstance(info, types.StructType) and info.array_like:
             raise TypeError(f"'{info.cls.__name__}' is array_like, and params are objects")
-        fields = [(one, self.part(one.type)) for one in info.fields]
+        fields = [(one, self.part(one.type)) for one in _in_order(info)]
         strict = getattr(info, "forbid_unknown_fields", False)
         props = {one.encode_name: _rule_of_field(one, part) for one, part in fields}
         if tag is not None:
@@ -182,6 +182,14 @@ class _Reader:
                 _check_at(item, one, True, None if one is None else part, run, report)
 
         return Part(rule, check, False, item.has_floats)
+
+
+def _in_order(info: types.StructType | types.DataclassType | types.TypedDictType) -> list[types.Field]:
+    """The fields as they are written; those of a TypedDict come in any order."""
+    if not isinstance(info, types.TypedDictType):
+        return list(info.fields)
+    written = list(info.cls.__annotations__)
+    return sorted(info.fields, key=lambda one: written.index(one.name))
 
 
 def _rule_of_field(one: types.Field, part: Part) -> Rule:

@@ -1,4 +1,7 @@
-"""From instances of models to plain values: what travels is JSON, whatever class it was made of."""
+"""Instances of models (dataclasses, Structs, attrs classes, pydantic models) as plain values: what travels is JSON.
+
+Nothing is imported for it: a pydantic model is known by what it has.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-__all__ = ["is_instance_of_model", "to_plain"]
+__all__ = ["is_instance_of_model", "json_form", "to_plain"]
 
 _KEPT: Final = (bytes, bytearray, datetime, date, time, timedelta, UUID, Decimal)
 
@@ -30,8 +33,21 @@ def to_plain(value: Any) -> Any:
     return msgspec.to_builtins(value, builtin_types=_KEPT, enc_hook=_plain_dict)
 
 
+def json_form(value: Any) -> Any:
+    """For msgspec's encoders: what stands for a value that they do not know. A pydantic model says it itself.
+
+    Raises:
+        TypeError: Nothing does.
+    """
+    return _dumped(value, "json")
+
+
 def _plain_dict(value: Any) -> Any:
+    return _dumped(value, "python")
+
+
+def _dumped(value: Any, mode: str) -> Any:
     dump = getattr(value, "model_dump", None)
     if dump is None:
-        raise NotImplementedError(f"an instance of {type(value).__name__} has no plain form")
-    return dump(by_alias=True)
+        raise TypeError(f"Encoding objects of type {type(value).__name__} is unsupported")
+    return dump(mode=mode, by_alias=True)
