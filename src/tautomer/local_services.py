@@ -238,7 +238,7 @@ class LocalServices:
 
     async def _action(self, service: Service, entry: ServiceEntry, definition: ActionDef) -> Endpoint:
         full_name = service.action_name(definition.name)
-        wire = self._with_strategy(definition.wire(full_name, _wire_schema(definition.params)), service, definition)
+        wire = self._with_strategy(definition.wire(full_name, self._announced(definition.params)), service, definition)
         handler = self._broker.pools.bind(definition.method, definition.where, full_name)
         endpoint = Endpoint(full_name, entry.node_id, True, entry, wire, handler, definition)
         endpoint.strategy = self._registry.strategies.own(definition.extra, service.settings)
@@ -246,7 +246,7 @@ class LocalServices:
         return endpoint
 
     async def _event(self, service: Service, entry: ServiceEntry, definition: EventDef) -> EventEndpoint:
-        wire = self._with_strategy(definition.wire(_wire_schema(definition.params)), service, definition)
+        wire = self._with_strategy(definition.wire(self._announced(definition.params)), service, definition)
         entry.events[subscription_key(entry.events, definition.name, definition.group)] = wire
         group = definition.group or service.name
         endpoint = EventEndpoint(
@@ -269,6 +269,17 @@ class LocalServices:
             endpoint.plain = _plain(only)
         return endpoint
 
+    def _announced(self, schema: object) -> Any:
+        """What INFO tells of a schema, or None where there is none."""
+        if schema is None:
+            return None
+        if not isinstance(self._broker.settings.validator, bool | str | Mapping):
+            # The schema of somebody else's validator: of that, what JSON can say.
+            return plain(schema) if isinstance(schema, Mapping | list | tuple) else None
+        from tautomer.validation import wire_schema
+
+        return wire_schema(schema)
+
     def _with_strategy(
         self, wire: dict[str, Any], service: Service, definition: ActionDef | EventDef
     ) -> dict[str, Any]:
@@ -276,15 +287,6 @@ class LocalServices:
         wire.pop("strategy_options", None)
         wire.update(self._registry.strategies.wire(definition.extra, service.settings))
         return wire
-
-
-def _wire_schema(schema: object) -> Any:
-    """What INFO tells of a schema, or None where there is none."""
-    if schema is None:
-        return None
-    from tautomer.validation import wire_schema
-
-    return wire_schema(schema)
 
 
 def _plain(method: Callable[..., Any]) -> Callable[[Any], Any]:

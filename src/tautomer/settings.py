@@ -18,7 +18,7 @@ from tautomer.errors import BrokerOptionsError
 
 if TYPE_CHECKING:
     from tautomer.middleware import Middleware
-    from tautomer.ports import Cacher, Serializer, Strategy, Transporter
+    from tautomer.ports import Cacher, Serializer, Strategy, Transporter, Validator
 
 R = TypeVar("R")
 
@@ -368,6 +368,8 @@ class Settings:
         serializer: ``"JSON"``, or a serializer.
         cacher: Where results of actions with ``cache=`` are kept: True or ``"Memory"``, ``"MemoryLRU"``, ``"Redis"``, the URL
             of a Redis server, ``{"type", "options"}`` (see `tautomer.cachers.options.CacherOptions`), or a cacher.
+        validator: Who checks params: True or ``"Fastest"``; ``{"type": "Fastest", "options": {"messages": {…},
+            "halt_on_first_error": True}}``; a `Validator` of one's own; False: nobody (they are announced all the same).
         protocol: ``"auto"`` speaks with Moleculer 0.14 and 0.15 at once; ``"4"`` or ``"5"`` only one of them.
         request_timeout: Seconds a call may take. Not set: 30 for calls that leave the node, none
             for local ones. Set: for all calls. 0: none.
@@ -399,6 +401,7 @@ class Settings:
     serializer: str | Serializer | None = None
     # A URL may hold a password (promise S5).
     cacher: bool | str | Mapping[str, Any] | Cacher | None = field(default=None, repr=False)
+    validator: bool | str | Mapping[str, Any] | Validator = True
     protocol: Literal["auto", "4", "5"] = "auto"
     request_timeout: float | None = None
     max_call_level: int = 100

@@ -27,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tautomer.errors import ValidationError
 from tautomer.validation.fastest import Checker, compile_schema
 from tautomer.validation.models import compile_model, is_model, rules_of_model
 from tautomer.validation.wire import announced
@@ -76,11 +77,24 @@ class ParamsValidator:
 
     Args:
         messages: Texts by error type, instead of ours.
+        halt_on_first_error: Whether only the first fault is told.
     """
 
-    def __init__(self, messages: Mapping[str, str] | None = None) -> None:
+    def __init__(self, messages: Mapping[str, str] | None = None, halt_on_first_error: bool = False) -> None:
         self._messages = dict(messages or {})
+        self._halt = halt_on_first_error
 
     def compile(self, schema: object) -> Checker:
         """As `compile_params`."""
-        return compile_params(schema, self._messages)
+        check = compile_params(schema, self._messages)
+        return _halting(check) if self._halt else check
+
+
+def _halting(check: Checker) -> Checker:
+    def check_first(params: Any, meta: Any = None) -> Any:
+        try:
+            return check(params, meta)
+        except ValidationError as error:
+            raise ValidationError(data=error.data[:1]) from None
+
+    return check_first
