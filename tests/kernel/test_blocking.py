@@ -478,3 +478,32 @@ class Waiting(Service):
     @action(blocking=True)
     def wait(self, ctx: Context) -> Any:
         return ctx.call("verbs.hang")
+
+
+class Held(Service):
+    name = "held"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.begun = 0
+
+    @action(bulkhead={"concurrency": 1, "max_queue_size": 0})
+    async def wait(self, ctx: Context) -> None:
+        self.begun += 1
+        await self.gate.wait()
+
+
+async def test_what_a_bulkhead_refused_was_surely_not_run_for_a_caller_elsewhere_too(cluster: Cluster) -> None:
+    held = Held()
+    await cluster.node("a", held)
+    caller = await cluster.node("b")
+    first = asyncio.create_task(caller.call("held.wait"))
+    await until(lambda: held.begun)
+
+    with pytest.raises(QueueIsFullError) as refused:
+        await caller.call("held.wait")
+
+    assert ("not run", 1) == (refused.value.outcome, held.begun)
+    held.gate.set()
+    await first
