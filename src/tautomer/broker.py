@@ -30,6 +30,7 @@ from tautomer.middleware import Middleware, notify, overridden
 from tautomer.middlewares import built_in, resolve
 from tautomer.node_service import NodeService
 from tautomer.pinging import Pinging
+from tautomer.pools import Pools
 from tautomer.ports import Handler, Transporter
 from tautomer.protocol.topics import is_topic_part
 from tautomer.publishing import Publishing
@@ -99,7 +100,7 @@ class Broker:
                     f"{name!r} cannot be a {what}: 1 to 255 characters without blanks, '*' and '>'"
                 )
         if settings.log_level is not None:
-            _configure_logs(settings)
+            logs.configure_or_refuse(settings.log_level, settings.log_format)
         self.logger = logging.getLogger(f"tautomer.node.{self.id}")
         self.clock = host.clock
         self.new_id = host.new_id
@@ -113,6 +114,7 @@ class Broker:
         self._ended = False
         self._scope = TaskScope("broker")
         self._stalls = StallWatch(host, settings.stall_warning)
+        self.pools = Pools(self.id, host, settings)
         self.middlewares = resolve(middlewares if middlewares else settings.middlewares)
         self.cacher = resolve_cacher(settings.cacher, settings.namespace, host)
         self._ring = (*built_in(settings, self.cacher), Joining(settings.commands), *self.middlewares)
@@ -407,6 +409,7 @@ class Broker:
         """
         if self.started or self._starting or self._ended:
             raise BrokerOptionsError("a broker is started once: it runs already, or was stopped; make another")
+        self.pools.check_program()
         self._start_over.clear()
         self._starting = limit = asyncio.timeout(None)  # Nothing but `stop` ends it early.
         try:
@@ -510,6 +513,7 @@ class Broker:
             self.transit.refuse()
             await self.transit.serving.finish(limit, self._stoppers)
         await self._publishing.finish(began + limit - self.clock(), self._stoppers)
+        await self.pools.finish(began + limit - self.clock())
         for service in reversed(services):
             await self._local.stop(service)
         if self._pinging is not None:
@@ -520,6 +524,7 @@ class Broker:
             except Exception:
                 log.exception("the line was not closed in good order", extra={"node": self.id})
         self._stalls.stop()
+        await self.pools.close()
         await self._publishing.close(0.1)
         await self._scope.close(0)
 
@@ -547,6 +552,7 @@ class Broker:
         return {
             "cacher": None if self.cacher is None else self.cacher.statistics(),
             "events": self._publishing.delivery.statistics(),
+            "pools": self.pools.statistics(),
             "stalls": {"count": self._stalls.count, "longest": self._stalls.longest},
             "transit": None if self.transit is None else self.transit.statistics(),
         }
@@ -585,13 +591,6 @@ def _shard_text(key: object) -> str:
     from tautomer.validation.javascript import to_text
 
     return to_text(key)
-
-
-def _configure_logs(settings: Settings) -> None:
-    try:
-        logs.configure(settings.log_level or "INFO", settings.log_format)
-    except ValueError as error:
-        raise BrokerOptionsError(str(error)) from error
 
 
 ServiceBroker = Broker

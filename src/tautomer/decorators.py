@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar, overload
 
 import msgspec
 
-from tautomer.definitions import VISIBILITIES, Visibility
+from tautomer.definitions import VISIBILITIES, Visibility, Where
 from tautomer.errors import ServiceSchemaError
 
 M = TypeVar("M", bound=Callable[..., Any])
@@ -24,6 +24,7 @@ class ActionMark(msgspec.Struct, frozen=True, kw_only=True):
     visibility: Visibility | None = None
     timeout: float | None = None
     rest: Any = None
+    where: Where | None = None
     extra: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
@@ -35,6 +36,7 @@ class EventMark(msgspec.Struct, frozen=True, kw_only=True):
     params: Any = None
     throttle: float | None = None
     debounce: float | None = None
+    where: Where | None = None
     extra: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
@@ -63,6 +65,8 @@ def action(
     visibility: Visibility | None = None,
     timeout: float | None = None,
     rest: Any = None,
+    blocking: bool | None = None,
+    process: bool | None = None,
     **extra: Any,
 ) -> Callable[[M], M]: ...
 def action(
@@ -73,12 +77,15 @@ def action(
     visibility: Visibility | None = None,
     timeout: float | None = None,
     rest: Any = None,
+    blocking: bool | None = None,
+    process: bool | None = None,
     **extra: Any,
 ) -> Any:
     """Mark a method as an action: something that can be asked of the service.
 
     Works bare (``@action``) and called (``@action(params=["name"])``). The method takes the
-    context and may be `def` or `async def`; a `def` runs on the event loop, so it must not block.
+    context and may be `def` or `async def`; a `def` runs on the event loop, so it must not block, unless it is marked
+    as `blocking` (or as `process`).
 
     Args:
         name: Name of the action, if it is not the method's; also as ``name=``.
@@ -86,11 +93,16 @@ def action(
         visibility: ``published`` (if not given), ``public``, ``protected`` or ``private``.
         timeout: Seconds the handler may take.
         rest: How a gateway reaches it: ``"GET /:id"``, or a dict, or several in a list.
+        blocking: The method, a plain `def`, waits for something without `await`: it runs in a thread of the node's
+            pool (`Settings.pools`). There ``ctx.call(...)`` blocks and gives the result.
+        process: The method, a plain `def`, computes for long: it runs in a process of the node's pool. Its service is
+            made anew there, and what goes there and back is pickled.
         extra: Anything else travels to the other nodes with the action, as in Node. ``strategy="Shard"`` and
             ``strategy_options={"shard_key": "user.id"}`` choose among the nodes that offer it (`tautomer.balancing`).
 
     Raises:
-        ServiceSchemaError: The visibility is not one of the four, or the timeout not a number of seconds.
+        ServiceSchemaError: The visibility is not one of the four, the timeout not a number of seconds, or `blocking`
+            or `process` not True or False.
     """
     if callable(function):
         return _add(function, ActionMark())
@@ -99,7 +111,10 @@ def action(
         raise ServiceSchemaError(f"action visibility is one of {', '.join(VISIBILITIES)}, not {visibility!r}")
     if timeout is not None and not _is_seconds(timeout):
         raise ServiceSchemaError(f"action timeout is a number of seconds, not {timeout!r}")
-    mark = ActionMark(name=name, params=params, visibility=visibility, timeout=timeout, rest=rest, extra=extra)
+    where = _where("action", blocking, process)
+    mark = ActionMark(
+        name=name, params=params, visibility=visibility, timeout=timeout, rest=rest, where=where, extra=extra
+    )
     return lambda marked: _add(marked, mark)
 
 
@@ -115,6 +130,8 @@ def event(
     params: Any = None,
     throttle: float | None = None,
     debounce: float | None = None,
+    blocking: bool | None = None,
+    process: bool | None = None,
     **extra: Any,
 ) -> Callable[[M], M]: ...
 def event(
@@ -126,6 +143,8 @@ def event(
     params: Any = None,
     throttle: float | None = None,
     debounce: float | None = None,
+    blocking: bool | None = None,
+    process: bool | None = None,
     **extra: Any,
 ) -> Any:
     """Mark a method as a listener. Bare, it hears the event of the method's own name.
@@ -137,11 +156,14 @@ def event(
         params: Schema of the payload.
         throttle: Seconds after an event in which it hears no other one. 0: it hears all.
         debounce: Seconds of silence after which it hears the last event that came. 0: it hears all.
+        blocking: As for an action; it waits for a thread as long as it takes.
+        process: As for an action; it waits for a process as long as it takes.
         extra: Anything else travels to the other nodes with the subscription; ``strategy`` and ``strategy_options``
             as for an action.
 
     Raises:
-        ServiceSchemaError: The name is no text, or `throttle` or `debounce` no number of seconds.
+        ServiceSchemaError: The name is no text, `throttle` or `debounce` no number of seconds, or `blocking` or
+            `process` not True or False.
     """
     if callable(pattern):
         return _add(pattern, EventMark())
@@ -154,6 +176,7 @@ def event(
         params=params,
         throttle=throttle,
         debounce=debounce,
+        where=_where("event", blocking, process),
         extra=extra,
     )
     return lambda marked: _add(marked, mark)
@@ -163,6 +186,19 @@ def _named(kind: str, name: Any) -> str | None:
     if name is None or isinstance(name, str):
         return name
     raise ServiceSchemaError(f"the name of an {kind} is a text, not {name!r}")
+
+
+def _where(kind: str, blocking: bool | None, process: bool | None) -> Where | None:
+    for name, value in (("blocking", blocking), ("process", process)):
+        if not isinstance(value, bool | None):
+            raise ServiceSchemaError(f"{name} of an {kind} is True or False, not {value!r}")
+    if blocking and process:
+        raise ServiceSchemaError(
+            f"an {kind} runs in a thread (blocking=True) or in a process (process=True), not in both"
+        )
+    if blocking or process:
+        return "thread" if blocking else "process"
+    return None if blocking is None and process is None else "loop"
 
 
 def _is_seconds(value: Any) -> bool:

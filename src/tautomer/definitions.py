@@ -13,6 +13,9 @@ from tautomer.stream import OwnStream
 Visibility: TypeAlias = Literal["published", "public", "protected", "private"]
 VISIBILITIES: Final = ("published", "public", "protected", "private")
 
+Where: TypeAlias = Literal["loop", "thread", "process"]
+"""Where a method runs: on the event loop, or in a thread or a process beside it."""
+
 Method: TypeAlias = Callable[..., Any]
 
 
@@ -27,6 +30,7 @@ class ActionDef(msgspec.Struct, frozen=True, kw_only=True):
             ``protected`` (this node), ``private`` (this service).
         timeout: Seconds the handler may take, or None: the broker's.
         rest: How a gateway reaches it, such as ``"GET /:id"``, or None.
+        where: Where the method runs.
         extra: Everything else that was written in the mark; it travels in INFO, as in Node.
     """
 
@@ -36,6 +40,7 @@ class ActionDef(msgspec.Struct, frozen=True, kw_only=True):
     visibility: Visibility = "published"
     timeout: float | None = None
     rest: Any = None
+    where: Where = "loop"
     extra: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
     def wire(self, full_name: str, params: Any) -> dict[str, Any]:
@@ -59,6 +64,7 @@ class EventDef(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: Pattern of event names, such as ``"user.*"``.
         methods: The functions that hear it, in order.
+        where: Where each of them runs.
         group: Of each group one member hears an emitted event. None: the service's name.
         params: Schema of the payload, or None.
         throttle: Seconds after an event in which it hears no other one; None or 0: it hears all.
@@ -68,6 +74,7 @@ class EventDef(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     methods: tuple[Method, ...]
+    where: tuple[Where, ...] = ()
     group: str | None = None
     params: Any = None
     throttle: float | None = None

@@ -87,6 +87,8 @@ class Host(msgspec.Struct):
         ip_list: Its IPv4 addresses.
         cpu_percent: Load from 0 to 100, or None.
         pid: Process id.
+        beside: Whether functions may run beside the event loop, in threads and processes. Where not, as in a simulation,
+            it stands still while one of them runs.
     """
 
     clock: Callable[[], float] = time.monotonic
@@ -97,3 +99,4 @@ class Host(msgspec.Struct):
     ip_list: tuple[str, ...] = field(default_factory=_ip_list)
     cpu_percent: Callable[[], int | None] = _cpu_percent
     pid: int = field(default_factory=os.getpid)
+    beside: bool = True

@@ -29,12 +29,15 @@ from tautomer.errors import ServiceSchemaError
 from tautomer.service import Service
 from tautomer.settings import nearest
 
-__all__ = ["ServiceLike", "ServiceLoadError", "load_file", "load_folder", "load_target"]
+__all__ = ["ServiceLike", "ServiceLoadError", "import_file", "load_file", "load_folder", "load_target"]
 
 ServiceLike: TypeAlias = Service | type[Service]
 
 MASK: Final = "**/*.py"
 TAIL_FRAMES: Final = 3
+FILE_MODULES: Final = "tautomer_services_"
+"""How the names of modules begin that were loaded from a file."""
+
 FOREIGN_FOLDERS: Final = frozenset({"node_modules", "venv", "site-packages"})
 """A service folder may be a whole project; what its package managers put there is none of its code."""
 
@@ -65,7 +68,7 @@ def load_file(path: str | Path) -> list[ServiceLike]:
             root's and anybody may write the file (reliability reference, section 5.5).
     """
     file = Path(path)
-    named, bases = _services_of(_import_file(file), str(file))
+    named, bases = _services_of(import_file(file), str(file))
     return named or bases
 
 
@@ -83,7 +86,7 @@ def load_folder(folder: str | Path, mask: str = MASK) -> list[ServiceLike]:
     named: list[ServiceLike] = []
     bases: list[ServiceLike] = []
     for file in service_files(root, mask):
-        of_file, without_name = _services_of(_import_file(file), str(file))
+        of_file, without_name = _services_of(import_file(file), str(file))
         named += of_file
         bases += without_name
     return _once(named or bases)
@@ -130,7 +133,12 @@ def service_files(root: Path, mask: str = MASK) -> list[Path]:
     return sorted(file for file in root.glob(mask) if is_ours(file) and file.is_file())
 
 
-def _import_file(file: Path) -> ModuleType:
+def import_file(file: Path) -> ModuleType:
+    """Run a file as a module of a name of its own, which is the same in every process.
+
+    Raises:
+        ServiceLoadError: As `load_file`.
+    """
     if not file.is_file():
         raise ServiceLoadError(str(file), "there is no such file")
     _refuse_writable_by_all(file)
@@ -140,7 +148,7 @@ def _import_file(file: Path) -> ModuleType:
         sys.path.append(folder)
     # Two files of one name must not be one module, so the place is part of the name.
     place = hashlib.sha256(str(resolved).encode()).hexdigest()[:8]
-    name = f"tautomer_services_{place}_{resolved.stem}"
+    name = f"{FILE_MODULES}{place}_{resolved.stem}"
     spec = importlib.util.spec_from_file_location(name, resolved)
     if spec is None or spec.loader is None:
         raise ServiceLoadError(str(file), "this is not a Python file")

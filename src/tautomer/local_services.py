@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tautomer._tasks import in_time
 from tautomer.context import Context
-from tautomer.definitions import ActionDef, EventDef, by_context, plain, takes_context
+from tautomer.definitions import ActionDef, EventDef, plain, takes_context
 from tautomer.delivery import Delivery, each_in_turn
 from tautomer.errors import GracefulStopTimeoutError, MoleculerServerError, ServiceSchemaError
 from tautomer.middleware import Middleware, compose, notify
@@ -238,15 +238,15 @@ class LocalServices:
 
     async def _action(self, service: Service, entry: ServiceEntry, definition: ActionDef) -> Endpoint:
         full_name = service.action_name(definition.name)
-        wire = self._with_strategy(definition.wire(full_name, _wire_schema(definition.params)), service, definition)
-        handler = by_context(definition.method)
+        wire = self._with_strategy(definition.wire(full_name, self._announced(definition.params)), service, definition)
+        handler = self._broker.pools.bind(definition.method, definition.where, full_name)
         endpoint = Endpoint(full_name, entry.node_id, True, entry, wire, handler, definition)
         endpoint.strategy = self._registry.strategies.own(definition.extra, service.settings)
         endpoint.handler = await compose(self._ring, "local_action", handler, endpoint)
         return endpoint
 
     async def _event(self, service: Service, entry: ServiceEntry, definition: EventDef) -> EventEndpoint:
-        wire = self._with_strategy(definition.wire(_wire_schema(definition.params)), service, definition)
+        wire = self._with_strategy(definition.wire(self._announced(definition.params)), service, definition)
         entry.events[subscription_key(entry.events, definition.name, definition.group)] = wire
         group = definition.group or service.name
         endpoint = EventEndpoint(
@@ -259,12 +259,26 @@ class LocalServices:
         def failed(ctx: Context[Any], error: BaseException) -> None:
             self._delivery.report(endpoint, ctx, error)
 
-        handler: Handler = each_in_turn(tuple(by_context(method) for method in definition.methods), failed)
+        bind, name = self._broker.pools.bind, definition.name
+        bound = (bind(*one, name, patient=True) for one in zip(definition.methods, definition.where, strict=True))
+        handler: Handler = each_in_turn(tuple(bound), failed)
         endpoint.handler = await compose(self._ring, "local_event", handler, endpoint)
         only = definition.methods[0]
-        if endpoint.handler is handler and len(definition.methods) == 1 and not asyncio.iscoroutinefunction(only):
+        is_plain = definition.where == ("loop",) and not asyncio.iscoroutinefunction(only)
+        if endpoint.handler is handler and is_plain:
             endpoint.plain = _plain(only)
         return endpoint
+
+    def _announced(self, schema: object) -> Any:
+        """What INFO tells of a schema, or None where there is none."""
+        if schema is None:
+            return None
+        if not isinstance(self._broker.settings.validator, bool | str | Mapping):
+            # The schema of somebody else's validator: of that, what JSON can say.
+            return plain(schema) if isinstance(schema, Mapping | list | tuple) else None
+        from tautomer.validation import wire_schema
+
+        return wire_schema(schema)
 
     def _with_strategy(
         self, wire: dict[str, Any], service: Service, definition: ActionDef | EventDef
@@ -273,15 +287,6 @@ class LocalServices:
         wire.pop("strategy_options", None)
         wire.update(self._registry.strategies.wire(definition.extra, service.settings))
         return wire
-
-
-def _wire_schema(schema: object) -> Any:
-    """What INFO tells of a schema, or None where there is none."""
-    if schema is None:
-        return None
-    from tautomer.validation import wire_schema
-
-    return wire_schema(schema)
 
 
 def _plain(method: Callable[..., Any]) -> Callable[[Any], Any]:

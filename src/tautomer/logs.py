@@ -8,6 +8,8 @@ import sys
 from functools import cache
 from typing import Any, Final
 
+from tautomer.errors import BrokerOptionsError
+
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 FIELD_CHARS_MAX: Final = 8 * 1024
 LINE_CHARS_MAX: Final = 64 * 1024
@@ -102,3 +104,15 @@ def configure(level: str, format: str = "PLAIN") -> None:
     logger.addHandler(handler)
     logger.setLevel(number)
     logger.propagate = False
+
+
+def configure_or_refuse(level: str, format: str) -> None:
+    """As `configure`, for a broker's settings.
+
+    Raises:
+        BrokerOptionsError: No level has that name.
+    """
+    try:
+        configure(level, format)
+    except ValueError as error:
+        raise BrokerOptionsError(str(error)) from error

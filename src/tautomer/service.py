@@ -259,15 +259,25 @@ def dependency_list(
     return [dependencies] if isinstance(dependencies, str | Mapping) else list(dependencies)
 
 
+def _params_of(name: str, method: MethodType, mark: ActionMark | EventMark) -> Any:
+    """What the mark says of params, else the model in the annotation of the context: ``ctx: Context[GetUser]``."""
+    if mark.params is not None or not any("Context[" in repr(one) for one in method.__func__.__annotations__.values()):
+        return mark.params
+    from tautomer.validation.annotations import model_of
+
+    return model_of(method, name)
+
+
 def _action_def(name: str, method: MethodType, mark: ActionMark, under: ActionDef | None) -> ActionDef:
     """What a mark says, over what a mixin's action of the same name says."""
     return ActionDef(
         name=name,
         method=method,
-        params=_over(mark.params, under and under.params),
+        params=_over(_params_of(name, method, mark), under and under.params),
         visibility=mark.visibility or (under.visibility if under else "published"),
         timeout=_over(mark.timeout, under and under.timeout),
         rest=_over(mark.rest, under and under.rest),
+        where=mark.where or (under.where if under else "loop"),
         extra={**_merged(under.extra if under else {}, mark.extra), **_hooks_of_both(under, mark)},
     )
 
@@ -291,11 +301,14 @@ def _listed(value: Any) -> list[Any]:
 def _event_def(name: str, group: str | None, method: MethodType, mark: EventMark, under: EventDef | None) -> EventDef:
     """One more method for an event, and what its mark says over what was said before."""
     methods = under.methods if under else ()
+    places = under.where if under else ()
+    is_new = method not in methods
     return EventDef(
         name=name,
-        methods=methods if method in methods else (*methods, method),
+        methods=(*methods, method) if is_new else methods,
+        where=(*places, mark.where or "loop") if is_new else places,
         group=group,
-        params=_over(mark.params, under and under.params),
+        params=_over(_params_of(name, method, mark), under and under.params),
         throttle=_over(mark.throttle, under and under.throttle),
         debounce=_over(mark.debounce, under and under.debounce),
         extra=_merged(under.extra if under else {}, mark.extra),

@@ -18,7 +18,7 @@ from tautomer.errors import BrokerOptionsError
 
 if TYPE_CHECKING:
     from tautomer.middleware import Middleware
-    from tautomer.ports import Cacher, Serializer, Strategy, Transporter
+    from tautomer.ports import Cacher, Serializer, Strategy, Transporter, Validator
 
 R = TypeVar("R")
 
@@ -248,6 +248,33 @@ class RetrySettings:
     budget_per_second: float = 3.0
 
 
+@record
+class PoolSettings:
+    """Where what blocks runs beside the event loop: ``@action(blocking=True)`` and ``@action(process=True)``.
+
+    Attributes:
+        threads: How many handlers run in threads at once. Threads are made when they are needed.
+        thread_queue_max: How many more calls wait for one. The rest fail with `QueueIsFullError`.
+        processes: How many handlers run in processes at once; 0: as many as there are processor cores.
+        process_queue_max: How many more calls wait for one.
+    """
+
+    threads: int = 40
+    thread_queue_max: int = 100
+    processes: int = 0
+    process_queue_max: int = 100
+
+    def __post_init__(self) -> None:
+        _at_least("pools", 1, threads=self.threads)
+        _at_least(
+            "pools",
+            0,
+            thread_queue_max=self.thread_queue_max,
+            processes=self.processes,
+            process_queue_max=self.process_queue_max,
+        )
+
+
 def chosen(usual: R, own: object, where: str) -> R:
     """The settings of one action: the broker's, with what it says of its own over them.
 
@@ -361,6 +388,8 @@ class Settings:
         serializer: ``"JSON"``, or a serializer.
         cacher: Where results of actions with ``cache=`` are kept: True or ``"Memory"``, ``"MemoryLRU"``, ``"Redis"``, the URL
             of a Redis server, ``{"type", "options"}`` (see `tautomer.cachers.options.CacherOptions`), or a cacher.
+        validator: Who checks params: True or ``"Fastest"``; ``{"type": "Fastest", "options": {"messages": {…},
+            "halt_on_first_error": True}}``; a `Validator` of one's own; False: nobody (they are announced all the same).
         protocol: ``"auto"`` speaks with Moleculer 0.14 and 0.15 at once; ``"4"`` or ``"5"`` only one of them.
         request_timeout: Seconds a call may take. Not set: 30 for calls that leave the node, none
             for local ones. Set: for all calls. 0: none.
@@ -385,6 +414,7 @@ class Settings:
         commands: Pools and options of commands, which belong to the process: `CommandSettings`, or a mapping.
         registry: How endpoints are chosen.
         transit: The traffic with other nodes.
+        pools: Threads and processes for handlers that block.
     """
 
     namespace: str = ""
@@ -392,6 +422,7 @@ class Settings:
     serializer: str | Serializer | None = None
     # A URL may hold a password (promise S5).
     cacher: bool | str | Mapping[str, Any] | Cacher | None = field(default=None, repr=False)
+    validator: bool | str | Mapping[str, Any] | Validator = True
     protocol: Literal["auto", "4", "5"] = "auto"
     request_timeout: float | None = None
     max_call_level: int = 100
@@ -413,6 +444,7 @@ class Settings:
     commands: CommandSettings | None = None
     registry: RegistrySettings = field(default_factory=RegistrySettings)
     transit: TransitSettings = field(default_factory=TransitSettings)
+    pools: PoolSettings = field(default_factory=PoolSettings)
 
     def __post_init__(self) -> None:
         if not isinstance(self.namespace, str):
@@ -434,7 +466,7 @@ class Settings:
             object.__setattr__(self, "commands", CommandSettings(**commands))
         elif not isinstance(commands, CommandSettings | None):
             raise BrokerOptionsError(f"commands is a mapping, not {commands!r:.80}", {"setting": "commands"})
-        for name, kind in (("registry", RegistrySettings), ("transit", TransitSettings)):
+        for name, kind in (("registry", RegistrySettings), ("transit", TransitSettings), ("pools", PoolSettings)):
             if not isinstance(getattr(self, name), kind):
                 raise BrokerOptionsError(f"{name} is a {kind.__name__}, not {getattr(self, name)!r}", {"setting": name})
         if not isinstance(self.metadata, Mapping):

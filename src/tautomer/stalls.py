@@ -49,7 +49,7 @@ class StallWatch:
             self.count += 1
             self.longest = max(self.longest, late)
             log.warning(
-                "the event loop stood still: something blocks it (see `asyncio.to_thread`), or the process was halted",
+                "the event loop stood still: something blocks it (see `@action(blocking=True)`), or the process was halted",
                 extra={"seconds": round(late, 2), "stalls": self.count},
             )
         self._wait()

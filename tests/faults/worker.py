@@ -57,10 +57,17 @@ class Work(Service):
     async def burn(self, ctx: Context) -> Any:
         """Compute for this many seconds of processor time."""
         self._note(ctx)
-        until = time.thread_time() + ctx.params["seconds"]
-        while time.thread_time() < until:
-            pass
-        return ctx.params
+        return _burnt(ctx)
+
+    @action(blocking=True)
+    def think(self, ctx: Context) -> Any:
+        """As `burn`, in a thread."""
+        return _burnt(ctx)
+
+    @action(process=True)
+    def think_apart(self, ctx: Context) -> Any:
+        """As `burn`, in a process."""
+        return _burnt(ctx)
 
     @action
     async def fail(self, ctx: Context) -> None:
@@ -83,6 +90,13 @@ class Work(Service):
     @event("faults.**")
     def on_told(self, ctx: Context) -> None:
         self.told += 1
+
+
+def _burnt(ctx: Context) -> Any:
+    until = time.thread_time() + ctx.params["seconds"]
+    while time.thread_time() < until:
+        pass
+    return ctx.params
 
 
 async def _leave_with_parent() -> None:

@@ -19,6 +19,7 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 
 from tautomer.context import Context
+from tautomer.instances import is_instance_of_model, to_plain
 from tautomer.validation.javascript import MISSING, to_text
 
 __all__ = ["HASH_CHARS", "KeyFormat", "Keygen", "key_maker", "limited"]
@@ -108,7 +109,7 @@ def key_maker(
 
     def make(ctx: Context[Any]) -> str | None:
         text = _Text(quoted)
-        values = [ctx.params] if looks is None else [look(ctx) for look in looks]
+        values = [_plain(ctx.params)] if looks is None else [look(ctx) for look in looks]
         for place in private:
             if values[place] is None or values[place] is MISSING:
                 return None
@@ -249,13 +250,18 @@ def _look(key: str, with_headers: bool) -> Callable[[Context[Any]], Any]:
     if in_headers:
         return lambda ctx: _at(ctx._headers, path, steps)
     if steps != [path]:
-        return lambda ctx: _at(ctx.params, path, steps)
+        return lambda ctx: _at(_plain(ctx.params), path, steps)
 
     def look(ctx: Context[Any]) -> Any:
         params = ctx.params
-        return params.get(path, MISSING) if type(params) is dict else _at(params, path, steps)
+        return params.get(path, MISSING) if type(params) is dict else _at(_plain(params), path, steps)
 
     return look
+
+
+def _plain(params: Any) -> Any:
+    """An instance of a model as it would arrive at another node: it has no items to be found by their names."""
+    return to_plain(params) if is_instance_of_model(params) else params
 
 
 def _at(place: Any, path: str, steps: Sequence[str]) -> Any:

@@ -72,7 +72,7 @@ def built_in(settings: Settings, cache: Cache | None) -> tuple[Middleware, ...]:
         Timeout(settings.request_timeout),
         *_caching(cache),
         Bulkheads(settings.bulkhead),
-        Validating(),
+        Validating(settings.validator),
         ActionHooks(),
     )
 

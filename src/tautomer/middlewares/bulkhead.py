@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from math import inf
 from typing import TYPE_CHECKING, Any
 
 from tautomer.context import Context
-from tautomer.errors import QueueIsFullError, RequestSkippedError
 from tautomer.middleware import Middleware
+from tautomer.places import Places, Waiting
 from tautomer.ports import Handler
 from tautomer.registry.endpoints import Endpoint, EventEndpoint
-from tautomer.resilience.bulkhead import Bulkhead, Place
+from tautomer.resilience.bulkhead import Bulkhead
 from tautomer.settings import BulkheadSettings, chosen
 
 if TYPE_CHECKING:
     from tautomer.broker import Broker
-
-Waiting = asyncio.Future[bool]
-"""Of one that waits: True when it is to run, False when its time is over."""
 
 
 class Bulkheads(Middleware):
@@ -50,61 +45,18 @@ class Bulkheads(Middleware):
         if not settings.enabled or endpoint.name.startswith("$"):
             return next_handler
         assert self._broker is not None
-        broker, clock = self._broker, self._broker.clock
         bulkhead: Bulkhead[Waiting] = Bulkhead(settings.concurrency, settings.max_queue_size)
         self.bulkheads[endpoint.name] = bulkhead
+        places = Places(bulkhead, self._broker.node_id, self._broker.clock)
 
         async def guarded(ctx: Context[Any]) -> Any:
             if bulkhead.has_room:
                 bulkhead.running += 1  # The usual way, without anybody to wait.
             else:
-                await self._wait(bulkhead, ctx, broker, endpoint)
+                await places.enter(endpoint.name, ctx.deadline, ctx.node_id and ctx.id)
             try:
                 return await next_handler(ctx)
             finally:
-                _pass_on(bulkhead, clock())
+                places.leave()
 
         return guarded
-
-    async def _wait(self, bulkhead: Bulkhead[Waiting], ctx: Context[Any], broker: Broker, endpoint: Endpoint) -> None:
-        """Wait for a place.
-
-        Raises:
-            QueueIsFullError: There is none.
-            RequestSkippedError: None came free in time.
-        """
-        ticket: Waiting = asyncio.get_running_loop().create_future()
-        deadline = inf if ctx.deadline is None else ctx.deadline
-        place, late = bulkhead.enter(ticket, broker.clock(), deadline)
-        _too_late(late)
-        if place is Place.REFUSED:
-            raise QueueIsFullError(endpoint.name, broker.node_id, size=bulkhead.waiting)
-        if place is Place.RUN:
-            return
-        try:
-            if await ticket:
-                return
-        except asyncio.CancelledError:
-            if not bulkhead.withdraw(ticket) and ticket.done() and not ticket.cancelled() and ticket.result():
-                _pass_on(bulkhead, broker.clock())  # It was called at the very moment: whoever is next has the place.
-            raise
-        raise RequestSkippedError(endpoint.name, broker.node_id)
-
-
-def _pass_on(bulkhead: Bulkhead[Waiting], now: float) -> None:
-    """A place is free: call whoever is next, and still there."""
-    while True:
-        called, late = bulkhead.leave(now)
-        _too_late(late)
-        if called is None:
-            return
-        if not called.done():
-            called.set_result(True)
-            return
-        # It was cancelled, and has not got round to saying so.
-
-
-def _too_late(late: list[Waiting]) -> None:
-    for ticket in late:
-        if not ticket.done():
-            ticket.set_result(False)

@@ -49,13 +49,18 @@ def is_refusal(error: MoleculerError, action: str, node_id: str, request_id: str
     if not isinstance(data, Mapping):
         return False
     if MARK in data:
-        return data[MARK] == request_id and isinstance(error, RequestRejectedError)
+        return data[MARK] == request_id and isinstance(error, RequestRejectedError | QueueIsFullError)
     return error.node_id == node_id and _reads_as_refusal(error, action, node_id)
 
 
-def let_through(error: BaseException, action: str, node_id: str) -> None:
-    """Mark the error of a handler that ran, where it would read as if this node had not run it."""
+def let_through(error: BaseException, action: str, node_id: str, request_id: str = "") -> None:
+    """Mark the error of a handler that ran, where it would read as if this node had not run it.
+
+    What stands before the handler (a bulkhead, a pool of threads) refuses in the request's own name, and is left alone.
+    """
     if isinstance(error, _SAID_BEFORE_RUNNING) and _reads_as_refusal(error, action, node_id):
+        if request_id and error.data.get(MARK) == request_id:
+            return
         error.data = {**error.data, MARK: None}
 
 

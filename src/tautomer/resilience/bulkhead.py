@@ -126,6 +126,12 @@ class Bulkhead(Generic[T]):
         if concurrency < 1 or queue_max < 0:
             raise BrokerOptionsError("bulkhead: concurrency is at least 1, and the queue's size 0 or more")
 
+    def clear(self) -> list[T]:
+        """Have nobody wait any more. Returns those that did, in no order that means anything."""
+        waiting = [ticket for ticket, _ in self._queue]
+        self._queue.clear()
+        return waiting
+
     def _drop_late(self, now: float) -> list[T]:
         late = [ticket for ticket, deadline in self._queue if deadline <= now]
         if late:

@@ -1,4 +1,7 @@
-"""JSON by msgspec: no NaN on the wire (it becomes null, as in Node), sets become lists, dates ISO 8601."""
+"""JSON by msgspec: no NaN on the wire (it becomes null, as in Node), sets become lists, dates ISO 8601.
+
+Instances of dataclasses, Structs, attrs classes and pydantic models become objects.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
+
+from tautomer.instances import json_form
 
 T = TypeVar("T")
 
@@ -16,7 +21,7 @@ class JSONSerializer:
     name = "JSON"
 
     def __init__(self) -> None:
-        self.encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
+        self.encode: Callable[[object], bytes] = msgspec.json.Encoder(enc_hook=json_form).encode
 
     def decoder(self, record_type: type[T]) -> Callable[[bytes], T]:
         return msgspec.json.Decoder(record_type).decode

@@ -318,6 +318,7 @@ class SimHost(Host):
             hostname=name,
             ip_list=("10.0.0.1",),
             pid=1,
+            beside=False,
         )
         host.wall_ms, host.cpu_percent = host._stamp, host._load
         return host

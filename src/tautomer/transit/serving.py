@@ -262,7 +262,7 @@ class Serving:
                 raise
             except BaseException as error:
                 # SystemExit in a handler, too, is an error of that call and not the end of the node.
-                let_through(error, packet.action, self._node_id)
+                let_through(error, packet.action, self._node_id, packet.id)
                 self.answers.error(packet, error, ctx)
                 return
             # A stream that runs counts as in flight until its end; its errors are told by its last packet.

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from tautomer.errors import ValidationError
+from tautomer.instances import is_instance_of_model, to_plain
 from tautomer.validation import quick, rules_nested, rules_plain, rules_text
 from tautomer.validation.faults import MESSAGES, Report, Run
 from tautomer.validation.grammar import Rule, parse
@@ -76,6 +77,8 @@ def compile_rule(rule: Rule, messages: Mapping[str, str]) -> Checker:
     def full(params: Any, meta: Any = None) -> Any:
         if params is None and none_is_empty:
             params = {}
+        elif is_instance_of_model(params):
+            params = to_plain(params)  # As it would have arrived from another node.
         run = Run(params, meta)
         out = root(params, None, run)
         if run.faults:

@@ -48,6 +48,9 @@ MESSAGES: dict[str, str] = {
     "numberNotEqual": "The '{field}' field must not be {expected}.",
     "numberInteger": "The '{field}' field must be a whole number.",
     "numberPositive": "The '{field}' field must be greater than 0.",
+    "numberOver": "The '{field}' field must be greater than {expected}.",
+    "numberUnder": "The '{field}' field must be less than {expected}.",
+    "numberMultiple": "The '{field}' field must be a multiple of {expected}.",
     "numberNegative": "The '{field}' field must be less than 0.",
     "array": "The '{field}' field must be a list.",
     "arrayEmpty": "The '{field}' field must not be an empty list.",
@@ -63,6 +66,8 @@ MESSAGES: dict[str, str] = {
     "boolean": "The '{field}' field must be true or false.",
     "currency": "The '{field}' field must be an amount of money.",
     "date": "The '{field}' field must be a date.",
+    "time": "The '{field}' field must be a time of day.",
+    "duration": "The '{field}' field must be a span of time.",
     "enumValue": "The '{field}' field must be one of: {expected}.",
     "equalValue": "The '{field}' field must be equal to '{expected}'.",
     "equalField": "The '{field}' field must be equal to the '{expected}' field.",
@@ -152,13 +157,16 @@ class Report:
         self._messages = messages
         self._label = label
 
-    def __call__(self, run: Run, kind: str, actual: object = MISSING, expected: object = MISSING) -> None:
+    def __call__(
+        self, run: Run, kind: str, actual: object = MISSING, expected: object = MISSING, as_if: str | None = None
+    ) -> None:
+        """Add a fault of this kind. `as_if` names another kind whose words fit better."""
         entry: dict[str, Any] = {"type": kind}
         if expected is not MISSING:
             entry["expected"] = expected
         if actual is not MISSING:
             entry["actual"] = _wireable(actual)
-        run.faults.append(Fault(entry, self._messages[kind], self._label))
+        run.faults.append(Fault(entry, self._messages[as_if or kind], self._label))
 
     def add_custom(self, run: Run, entry: Mapping[str, Any]) -> None:
         """Add what a custom function found: ``{"type", "expected"?, "actual"?, "message"?, "field"?}``."""

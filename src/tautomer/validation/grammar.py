@@ -204,7 +204,10 @@ def python_type(given: type, path: str) -> str:
     rule = PYTHON_TYPES.get(given)
     if rule is None:
         known = ", ".join(sorted(known.__name__ for known in PYTHON_TYPES))
-        raise wrong(path, f"the Python type '{given.__name__}' stands for no rule; those that do: {known}")
+        raise wrong(
+            path,
+            f"the Python type '{given.__name__}' stands for no rule; those that do: {known} (a model stands for params as a whole: params={given.__name__})",
+        )
     return rule
 
 

@@ -16,7 +16,7 @@ from tautomer.validation.grammar import Rule
 from tautomer.validation.javascript import MISSING, identity_key, to_text
 from tautomer.validation.rules_text import listed
 
-__all__ = ["array_check", "multi_check", "object_check", "record_check", "tuple_check"]
+__all__ = ["array_check", "field_part", "multi_check", "object_check", "record_check", "tuple_check"]
 
 Check = Callable[[Any, Any, Run], Any]
 Build = Callable[[Rule], Check]
@@ -25,7 +25,7 @@ _IDENTIFIER = re.compile(r"[_$a-zA-Z][_$a-zA-Z0-9]*")
 
 
 def object_check(rule: Rule, report: Report, build: Build) -> Check:
-    fields = [(name, build(field), _field_part(name)) for name, field in (rule.fields or {}).items()]
+    fields = [(name, build(field), field_part(name)) for name, field in (rule.fields or {}).items()]
     strict, known = rule.strict if rule.fields is not None else False, frozenset(rule.fields or ())
     least, most = rule.options.get("minProps"), rule.options.get("maxProps")
 
@@ -66,7 +66,8 @@ def object_check(rule: Rule, report: Report, build: Build) -> Check:
     return check
 
 
-def _field_part(name: str) -> Part:
+def field_part(name: str) -> Part:
+    """How a field stands in a path."""
     return name, f".{name}" if _IDENTIFIER.fullmatch(name) else f"['{name}']"
 
 

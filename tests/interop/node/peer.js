@@ -28,7 +28,8 @@ const kinds = {
 	cached: require("./cached"),
 	moody: require("./moody"),
 	streams: require("./streams"),
-	gateway: options => require("./gateway")(options)
+	gateway: options => require("./gateway")(options),
+	validated: require("./validated")
 };
 
 function create({ kind, ...options }) {

@@ -15,6 +15,7 @@ import msgspec
 
 from tautomer.context import RawResult
 from tautomer.errors import MoleculerServerError, SerializationError
+from tautomer.instances import json_form
 from tautomer.stream import is_stream
 from tautomer.web.answers.file_reply import FileReply
 from tautomer.web.messages.message import JSON_TYPE, Reply
@@ -59,7 +60,7 @@ _BUFFER_NEAR: Final = 40
 _VALIDATORS: Final = frozenset({"etag", "last-modified"})
 _JSON_KINDS: Final = frozenset({dict, list, str, int, float, bool})
 
-encode_json = msgspec.json.Encoder().encode
+encode_json = msgspec.json.Encoder(enc_hook=json_form).encode
 _decode_json = msgspec.json.Decoder().decode
 
 
