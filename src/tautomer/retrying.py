@@ -12,7 +12,7 @@ from tautomer.context import CallOptions
 from tautomer.errors import MoleculerError
 from tautomer.host import Host
 from tautomer.registry.endpoints import Endpoint, EndpointList
-from tautomer.resilience.retry import Backoff, RetryBudget
+from tautomer.resilience.retry import ATTEMPT, Backoff, RetryBudget, is_repeated
 from tautomer.settings import RetrySettings, chosen
 
 log = logging.getLogger("tautomer.retries")
@@ -67,7 +67,13 @@ class Retrying:
 
     async def _repeated(self, action: str, params: Any, options: CallOptions, retries: int | None) -> Any:
         policy, asked, idempotent = self._policy(action, retries)
-        if not policy.enabled or policy.retries < 1 or options.get("stream") is not None:
+        parent = options.get("parent")
+        if (
+            not policy.enabled
+            or policy.retries < 1
+            or options.get("stream") is not None
+            or (parent is not None and is_repeated(parent._headers))
+        ):
             return await self._once(action, params, options)
         clock = self._host.clock
         budget = self._budget(action, policy)
@@ -77,14 +83,13 @@ class Retrying:
         while True:
             begun = clock()
             try:
-                return await self._once(action, params, CallOptions(**options))
+                return await self._once(action, params, _marked(options, attempt))
             except Exception as error:
                 attempt += 1
                 now = clock()
                 if attempt > policy.retries or not _worth_it(error, policy, asked or idempotent):
                     raise
                 pause = max(backoff.pause(attempt, self._host.random.random()), _asked_to_wait(error))
-                parent = options.get("parent")
                 if parent is not None and parent.deadline is not None and now + pause + (now - begun) > parent.deadline:
                     raise  # There is less time left than the last attempt took.
                 if not budget.spend(now):
@@ -111,6 +116,14 @@ class Retrying:
                 self._budgets.clear()  # Of actions that are long gone.
             budget = self._budgets[action] = RetryBudget(policy.budget, policy.budget_per_second)
         return budget
+
+
+def _marked(options: CallOptions, attempt: int) -> CallOptions:
+    """The options of one attempt, with word of which it is."""
+    made = CallOptions(**options)
+    if attempt:
+        made["headers"] = {**(options.get("headers") or {}), ATTEMPT: attempt}
+    return made
 
 
 def _worth_it(error: Exception, policy: RetrySettings, may_run_twice: bool) -> bool:
