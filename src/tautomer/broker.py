@@ -26,7 +26,7 @@ from tautomer.errors import (
 from tautomer.host import Host, implementation
 from tautomer.local_services import LocalServices
 from tautomer.middleware import Middleware, notify, overridden
-from tautomer.middlewares import built_in, resolve
+from tautomer.middlewares import Bulkheads, built_in, resolve
 from tautomer.node_service import NodeService
 from tautomer.pinging import Pinging
 from tautomer.ports import Handler, Transporter
@@ -543,7 +543,9 @@ class Broker:
 
     def statistics(self) -> dict[str, Any]:
         """Sizes of tables and counters, for probes and tests."""
+        bulkheads = next(one for one in self._ring if isinstance(one, Bulkheads))
         return {
+            "bulkheads": bulkheads.statistics(),
             "cacher": None if self.cacher is None else self.cacher.statistics(),
             "events": self._publishing.delivery.statistics(),
             "stalls": {"count": self._stalls.count, "longest": self._stalls.longest},

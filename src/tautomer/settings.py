@@ -210,13 +210,20 @@ class BulkheadSettings:
     Attributes:
         enabled: For all actions and listeners of this node. One that says something of its own with ``bulkhead=`` has
             one in any case.
-        concurrency: How many of one action run at once.
-        max_queue_size: How many wait. More fail with `QueueIsFullError`, as do those whose time is over.
+        concurrency: How many of one action run at once; ``"adaptive"`` finds that out from how long they take. That is
+            for what takes the longer the more of it runs, and not for what waits for people.
+        max_queue_size: How many wait. More fail with `QueueIsFullError`, as do those whose time is over with
+            `RequestSkippedError`.
     """
 
     enabled: bool = False
-    concurrency: int = 10
+    concurrency: int | Literal["adaptive"] = 10
     max_queue_size: int = 100
+
+    def __post_init__(self) -> None:
+        if self.concurrency != "adaptive":
+            _at_least("bulkhead", 1, concurrency=self.concurrency)
+        _at_least("bulkhead", 0, max_queue_size=self.max_queue_size)
 
 
 @record
@@ -232,9 +239,8 @@ class RetrySettings:
         jitter: Part of each pause that is left to chance, from 0 to 1.
         check: Says of an error whether to try again; None: it is retryable, and either surely nothing ran, or the
             action is ``idempotent``, or the call or the action itself asked for it.
-        budget: Other attempts for each call to an action, all together; with `budget_per_second` the bound on what
-            retries add when all fail.
-        budget_per_second: Attempts a second that there are in any case.
+        budget: Other attempts that each call to an action earns: the bound on what retries add when all fail.
+        budget_per_second: Attempts a second that there are in any case, for actions that are seldom called.
     """
 
     enabled: bool = False
@@ -276,7 +282,8 @@ class TransitSettings:
 
     Attributes:
         pending_max: Calls that may wait for answers; more fail with `QueueIsFullError`.
-        in_flight_max: Requests of other nodes run at once; more are refused, retryable.
+        in_flight_max: Requests of other nodes run at once; more are refused, retryable. ``"adaptive"`` finds out from
+            how long they take how many are good: for nodes whose actions take the longer the more of them run.
         queue_delay: Seconds that a request of another node may stand in line while this node is overloaded; more
             are refused, retryable. A burst may wait longer, but for no more than half of its time. 0 refuses none.
         connect_wait: Seconds that `start` waits for the message broker before it goes on alone.
@@ -296,7 +303,7 @@ class TransitSettings:
     """
 
     pending_max: int = 10_000
-    in_flight_max: int = 1_000
+    in_flight_max: int | Literal["adaptive"] = 1_000
     queue_delay: float = 0.1
     connect_wait: float = 3.0
     settle: float = 0.5
@@ -311,7 +318,9 @@ class TransitSettings:
     stream_idle: float = 30.0
 
     def __post_init__(self) -> None:
-        _at_least("transit", 1, pending_max=self.pending_max, in_flight_max=self.in_flight_max)
+        _at_least("transit", 1, pending_max=self.pending_max)
+        if self.in_flight_max != "adaptive":
+            _at_least("transit", 1, in_flight_max=self.in_flight_max)
         _at_least("transit", 1, stream_chunk_bytes=self.stream_chunk_bytes)
         _at_least("transit", self.stream_chunk_bytes, stream_window_bytes=self.stream_window_bytes)
         _at_least(

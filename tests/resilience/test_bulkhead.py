@@ -100,8 +100,8 @@ class Crowd(RuleBasedStateMachine):
     @rule(data=st.data())
     def withdraw(self, data: st.DataObject) -> None:
         ticket, _ = self.waiting.pop(data.draw(st.integers(0, len(self.waiting) - 1)))
-        assert self.bulkhead.withdraw(ticket)
-        assert not self.bulkhead.withdraw(ticket)
+        assert self.bulkhead.withdraw(ticket, self.now)
+        assert not self.bulkhead.withdraw(ticket, self.now)
 
     def gone(self, late: list[list[int]]) -> None:
         for ticket in late:
@@ -127,7 +127,7 @@ def test_the_limit_finds_how_many_a_service_can_take():
         took = 0.01 * max(1.0, at_once / 10)
         now += took
         for _ in range(at_once):
-            limit.ended(took, now)
+            limit.ended(took, now, at_once)
         seen.append(at_once)
 
     settled = seen[-500:]
@@ -138,7 +138,7 @@ def test_the_limit_finds_how_many_a_service_can_take():
 def test_the_limit_stays_within_its_bounds():
     eager, slow = AdaptiveLimit(most=50), AdaptiveLimit(least=5)
     for tick in range(5_000):  # Within the time for which the best counts.
-        eager.ended(0.01, tick / 100)
-        slow.ended(0.01 if tick < 100 else 10.0, tick / 100)
+        eager.ended(0.01, tick / 100, eager.limit)
+        slow.ended(0.01 if tick < 100 else 10.0, tick / 100, slow.limit)
 
     assert (50, 5) == (eager.limit, slow.limit)

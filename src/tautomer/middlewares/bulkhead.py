@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,9 @@ from tautomer.errors import QueueIsFullError, RequestSkippedError
 from tautomer.middleware import Middleware
 from tautomer.ports import Handler
 from tautomer.registry.endpoints import Endpoint, EventEndpoint
+from tautomer.resilience.adaptive import AdaptiveLimit
 from tautomer.resilience.bulkhead import Bulkhead, Place
+from tautomer.resilience.retry import is_repeated
 from tautomer.settings import BulkheadSettings, chosen
 
 if TYPE_CHECKING:
@@ -51,20 +54,42 @@ class Bulkheads(Middleware):
             return next_handler
         assert self._broker is not None
         broker, clock = self._broker, self._broker.clock
-        bulkhead: Bulkhead[Waiting] = Bulkhead(settings.concurrency, settings.max_queue_size)
+        concurrency, limit = settings.concurrency, None
+        if not isinstance(concurrency, int):
+            limit = AdaptiveLimit()
+            concurrency = limit.limit
+        bulkhead: Bulkhead[Waiting] = Bulkhead(concurrency, settings.max_queue_size)
         self.bulkheads[endpoint.name] = bulkhead
+        inner = next_handler if limit is None else _measured(next_handler, bulkhead, limit, clock)
+        queue = bulkhead.queue
 
         async def guarded(ctx: Context[Any]) -> Any:
-            if bulkhead.has_room:
+            if bulkhead.running < bulkhead.concurrency:
                 bulkhead.running += 1  # The usual way, without anybody to wait.
             else:
                 await self._wait(bulkhead, ctx, broker, endpoint)
             try:
-                return await next_handler(ctx)
+                return await inner(ctx)
             finally:
-                _pass_on(bulkhead, clock())
+                if queue:
+                    _pass_on(bulkhead, clock())
+                else:
+                    bulkhead.running -= 1
 
         return guarded
+
+    def statistics(self) -> dict[str, dict[str, int]]:
+        """How each stands: who runs, who waits, and how many were turned away so far."""
+        return {
+            name: {
+                "concurrency": one.concurrency,
+                "running": one.running,
+                "waiting": one.waiting,
+                "refused": one.refused,
+                "expired": one.expired,
+            }
+            for name, one in self.bulkheads.items()
+        }
 
     async def _wait(self, bulkhead: Bulkhead[Waiting], ctx: Context[Any], broker: Broker, endpoint: Endpoint) -> None:
         """Wait for a place.
@@ -78,30 +103,57 @@ class Bulkheads(Middleware):
         place, late = bulkhead.enter(ticket, broker.clock(), deadline)
         _too_late(late)
         if place is Place.REFUSED:
-            raise QueueIsFullError(endpoint.name, broker.node_id, size=bulkhead.waiting)
+            error = QueueIsFullError(endpoint.name, broker.node_id, size=bulkhead.waiting)
+            error.retryable = not is_repeated(ctx._headers)
+            raise error
         if place is Place.RUN:
             return
         try:
             if await ticket:
                 return
         except asyncio.CancelledError:
-            if not bulkhead.withdraw(ticket) and ticket.done() and not ticket.cancelled() and ticket.result():
+            if not bulkhead.withdraw(ticket, broker.clock()) and ticket.done() and not ticket.cancelled() and ticket.result():
                 _pass_on(bulkhead, broker.clock())  # It was called at the very moment: whoever is next has the place.
             raise
         raise RequestSkippedError(endpoint.name, broker.node_id)
 
 
 def _pass_on(bulkhead: Bulkhead[Waiting], now: float) -> None:
-    """A place is free: call whoever is next, and still there."""
+    """One has ended: call whoever is next, and still there; more than one where the limit has grown."""
+    called, late = bulkhead.leave(now)
     while True:
-        called, late = bulkhead.leave(now)
         _too_late(late)
         if called is None:
             return
-        if not called.done():
+        if called.done():  # It was cancelled, and has not got round to saying so.
+            called, late = bulkhead.leave(now)
+        else:
             called.set_result(True)
-            return
-        # It was cancelled, and has not got round to saying so.
+            called, late = bulkhead.call_next(now)
+
+
+def _measured(
+    handler: Handler, bulkhead: Bulkhead[Waiting], limit: AdaptiveLimit, clock: Callable[[], float]
+) -> Handler:
+    """Tell the limit how long each took, and the bulkhead what follows from it."""
+
+    def ended(began: float) -> None:
+        now = clock()
+        limit.ended(now - began, now, bulkhead.running)
+        bulkhead.concurrency = limit.limit
+
+    async def measured(ctx: Context[Any]) -> Any:
+        began = clock()
+        try:
+            result = await handler(ctx)
+        except asyncio.CancelledError:
+            if ctx.deadline is not None and ctx.deadline <= clock():
+                ended(began)  # What is not done in time is the slowest of all.
+            raise
+        ended(began)
+        return result
+
+    return measured
 
 
 def _too_late(late: list[Waiting]) -> None:
