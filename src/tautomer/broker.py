@@ -26,7 +26,7 @@ from tautomer.errors import (
 from tautomer.host import Host, implementation
 from tautomer.local_services import LocalServices
 from tautomer.middleware import Middleware, notify, overridden
-from tautomer.middlewares import Bulkheads, built_in, resolve
+from tautomer.middlewares import Bulkheads, CircuitBreakers, built_in, resolve
 from tautomer.node_service import NodeService
 from tautomer.pinging import Pinging
 from tautomer.ports import Handler, Transporter
@@ -136,7 +136,8 @@ class Broker:
             balanced=settings.disable_balancer and can_balance(transporter),
         )
         self._actions = self.registry.actions
-        self._calling = Calling(self, self.registry, self.middlewares, settings.max_call_level, settings.retry_policy)
+        circuits = next(one for one in self._ring if isinstance(one, CircuitBreakers))
+        self._calling = Calling(self, self.registry, self.middlewares, circuits, settings)
         self._waiting = Waiting(self.registry)
         self._publishing = Publishing(self, self.registry.events, self._ring, self._waiting.wake)
         # The parts' own functions: what is called for each call and event has no layer of ours above it.
@@ -511,6 +512,7 @@ class Broker:
         await self._publishing.finish(began + limit - self.clock(), self._stoppers)
         for service in reversed(services):
             await self._local.stop(service)
+        await self._calling.hedging.close()
         if self._pinging is not None:
             await self._pinging.close()
         if self.transit is not None:
@@ -546,6 +548,7 @@ class Broker:
         bulkheads = next(one for one in self._ring if isinstance(one, Bulkheads))
         return {
             "bulkheads": bulkheads.statistics(),
+            **self._calling.statistics(),
             "cacher": None if self.cacher is None else self.cacher.statistics(),
             "events": self._publishing.delivery.statistics(),
             "stalls": {"count": self._stalls.count, "longest": self._stalls.longest},

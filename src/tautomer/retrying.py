@@ -10,9 +10,10 @@ from typing import Any, Final, TypeAlias
 
 from tautomer.context import CallOptions
 from tautomer.errors import MoleculerError
+from tautomer.hedging import Hedging
 from tautomer.host import Host
 from tautomer.registry.endpoints import Endpoint, EndpointList
-from tautomer.resilience.retry import ATTEMPT, Backoff, RetryBudget, is_repeated
+from tautomer.resilience.retry import Backoff, RetryBudget, is_repeated, marked
 from tautomer.settings import RetrySettings, chosen
 
 log = logging.getLogger("tautomer.retries")
@@ -34,22 +35,36 @@ class Retrying:
 
     Args:
         once: Makes one attempt: chooses an endpoint, and asks it.
+        hedging: Makes one that may ask several.
+        always: Whether every call of the node is to come by here, whatever the settings of the retries say.
 
     Attributes:
-        always: Whether every call of the node is to come by here.
+        always: As above.
+        attempts: Attempts beside the first that were made so far.
+        exhausted: How often there was none because the budget was used up.
     """
 
-    def __init__(self, settings: RetrySettings, host: Host, actions: Mapping[str, EndpointList], once: Once) -> None:
+    def __init__(
+        self,
+        settings: RetrySettings,
+        host: Host,
+        actions: Mapping[str, EndpointList],
+        once: Once,
+        hedging: Hedging,
+        always: bool,
+    ) -> None:
         self._settings = settings
         self._host = host
         self._actions = actions
         self._once = once
         self._budgets: dict[str, RetryBudget] = {}
-        self.always = settings.enabled
+        self._hedging = hedging
+        self.always = settings.enabled or always
+        self.attempts = self.exhausted = 0
 
     def concerns(self, action: str, options: CallOptions) -> bool:
         """Whether a call may need more than one attempt, or has a fallback."""
-        if self.always or "retries" in options or "fallback_response" in options:
+        if self.always or "retries" in options or "fallback_response" in options or "hedge" in options:
             return True
         known = self._actions.get(action)
         return known is not None and known.repeated
@@ -68,12 +83,12 @@ class Retrying:
     async def _repeated(self, action: str, params: Any, options: CallOptions, retries: int | None) -> Any:
         policy, asked, idempotent = self._policy(action, retries)
         parent = options.get("parent")
-        if (
-            not policy.enabled
-            or policy.retries < 1
-            or options.get("stream") is not None
-            or (parent is not None and is_repeated(parent._headers))
-        ):
+        retries, hedge = policy.retries if policy.enabled else 0, None
+        if options.get("stream") is not None or (parent is not None and is_repeated(parent._headers)):
+            retries = 0
+        else:
+            hedge = self._hedging.policy(action, options)
+        if not retries and hedge is None:
             return await self._once(action, params, options)
         clock = self._host.clock
         budget = self._budget(action, policy)
@@ -83,18 +98,22 @@ class Retrying:
         while True:
             begun = clock()
             try:
-                return await self._once(action, params, _marked(options, attempt))
+                if hedge is None:
+                    return await self._once(action, params, marked(options, attempt))
+                return await self._hedging.call(action, params, marked(options, attempt), hedge, budget)
             except Exception as error:
                 attempt += 1
                 now = clock()
-                if attempt > policy.retries or not _worth_it(error, policy, asked or idempotent):
+                if attempt > retries or not _worth_it(error, policy, asked or idempotent):
                     raise
                 pause = max(backoff.pause(attempt, self._host.random.random()), _asked_to_wait(error))
                 if parent is not None and parent.deadline is not None and now + pause + (now - begun) > parent.deadline:
                     raise  # There is less time left than the last attempt took.
                 if not budget.spend(now):
+                    self.exhausted += 1
                     log.warning("no further attempt: the retry budget is used up", extra={"action": action})
                     raise
+                self.attempts += 1
                 log.info("trying again", extra={"action": action, "attempt": attempt, "pause": round(pause, 3)})
             await asyncio.sleep(pause)
 
@@ -116,14 +135,6 @@ class Retrying:
                 self._budgets.clear()  # Of actions that are long gone.
             budget = self._budgets[action] = RetryBudget(policy.budget, policy.budget_per_second)
         return budget
-
-
-def _marked(options: CallOptions, attempt: int) -> CallOptions:
-    """The options of one attempt, with word of which it is."""
-    made = CallOptions(**options)
-    if attempt:
-        made["headers"] = {**(options.get("headers") or {}), ATTEMPT: attempt}
-    return made
 
 
 def _worth_it(error: Exception, policy: RetrySettings, may_run_twice: bool) -> bool:

@@ -254,6 +254,28 @@ class RetrySettings:
     budget_per_second: float = 3.0
 
 
+@record
+class HedgeSettings:
+    """Calls that take long are asked of another node as well, and the first good answer counts (resilience reference, section 15).
+
+    Attributes:
+        enabled: For all calls of ``idempotent`` actions that this node makes. An action with ``hedge=`` and a call with
+            ``hedge=`` have it in any case.
+        delay: Seconds until another node is asked; ``"p95"``: as long as nineteen of twenty calls of the last minute
+            took. A failure is followed by another attempt at once.
+        extra: Attempts beside the first. Each comes out of the retry budget.
+    """
+
+    enabled: bool = False
+    delay: float | Literal["p95"] = "p95"
+    extra: int = 1
+
+    def __post_init__(self) -> None:
+        if self.delay != "p95":
+            _at_least("hedge", 0, delay=self.delay)
+        _at_least("hedge", 0, extra=self.extra)
+
+
 def chosen(usual: R, own: object, where: str) -> R:
     """The settings of one action: the broker's, with what it says of its own over them.
 
@@ -368,9 +390,10 @@ class Settings:
         disable_balancer: Let the message broker choose who is asked and who of a group hears an event, for nodes of
             the mesh that all do so. With versions 0.14 and 0.15 in one mesh, an action (or group) is to be offered by
             nodes of one of them only.
-        circuit_breaker: Endpoints that fail are left alone for a while. A mapping will do, here and for the next two.
+        circuit_breaker: Endpoints that fail are left alone for a while. A mapping will do, here and for the next three.
         bulkhead: How many calls of one action run at once.
         retry_policy: Calls that failed are made again.
+        hedge: Calls that take long are asked of another node, too.
         registry: How endpoints are chosen.
         transit: The traffic with other nodes.
     """
@@ -398,6 +421,7 @@ class Settings:
     circuit_breaker: CircuitBreakerSettings = field(default_factory=CircuitBreakerSettings)
     bulkhead: BulkheadSettings = field(default_factory=BulkheadSettings)
     retry_policy: RetrySettings = field(default_factory=RetrySettings)
+    hedge: HedgeSettings = field(default_factory=HedgeSettings)
     registry: RegistrySettings = field(default_factory=RegistrySettings)
     transit: TransitSettings = field(default_factory=TransitSettings)
 
@@ -412,6 +436,7 @@ class Settings:
             ("circuit_breaker", CircuitBreakerSettings()),
             ("bulkhead", BulkheadSettings()),
             ("retry_policy", RetrySettings()),
+            ("hedge", HedgeSettings()),
         ):
             given = getattr(self, name)
             if not isinstance(given, type(usual)):

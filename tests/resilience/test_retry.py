@@ -90,7 +90,9 @@ def test_in_no_stretch_as_long_as_the_window_is_more_spent_than_was_earned_in_it
         spent.append(sum(budget.spend(second + 0.5) for _ in range(5 * count)) if fails else 0)
 
     for begin in range(len(spent) - length + 1):
-        assert sum(spent[begin : begin + length]) <= sum(earned[begin : begin + length]) + (5 if begin < 10 else 0) + 1e-3
+        assert (
+            sum(spent[begin : begin + length]) <= sum(earned[begin : begin + length]) + (5 if begin < 10 else 0) + 1e-3
+        )
 
 
 @pytest.mark.parametrize("options", [{"factor": 0.5}, {"jitter": 2}, {"delay": -1}])

@@ -112,7 +112,12 @@ class Bulkheads(Middleware):
             if await ticket:
                 return
         except asyncio.CancelledError:
-            if not bulkhead.withdraw(ticket, broker.clock()) and ticket.done() and not ticket.cancelled() and ticket.result():
+            if (
+                not bulkhead.withdraw(ticket, broker.clock())
+                and ticket.done()
+                and not ticket.cancelled()
+                and ticket.result()
+            ):
                 _pass_on(bulkhead, broker.clock())  # It was called at the very moment: whoever is next has the place.
             raise
         raise RequestSkippedError(endpoint.name, broker.node_id)

@@ -62,6 +62,10 @@ class CircuitBreakers(Middleware):
     def remote_action(self, next_handler: Handler, endpoint: Endpoint) -> Handler:
         return self._around(next_handler, endpoint, _announced(endpoint.entry.get("circuitBreaker")))
 
+    def are_closed(self, action: str) -> bool:
+        """Whether no circuit of an action is open, or about to be tried."""
+        return not self._open or all(endpoint.name != action for endpoint in self._open)
+
     def _around(self, next_handler: Handler, endpoint: Endpoint, own: object) -> Handler:
         settings = chosen(self._settings, own, f"circuit_breaker of '{endpoint.name}'")
         if not settings.enabled or endpoint.name.startswith("$"):

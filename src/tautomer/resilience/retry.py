@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final, TypeVar, cast
 
 from tautomer.errors import BrokerOptionsError
 from tautomer.settings import record
 
-__all__ = ["ATTEMPT", "Backoff", "RetryBudget", "is_repeated"]
+__all__ = ["ATTEMPT", "Backoff", "RetryBudget", "is_repeated", "marked"]
+
+Options = TypeVar("Options", bound=Mapping[str, Any])
 
 ATTEMPT: Final = "$attempt"
 """Header of a call that is made again: which attempt it is, from 1 for the second."""
@@ -26,6 +28,14 @@ def is_repeated(headers: object) -> bool:
     come again (resilience reference, section 15). Only Moleculer 0.15 has headers; between others this does not hold.
     """
     return isinstance(headers, Mapping) and bool(headers.get(ATTEMPT))
+
+
+def marked(options: Options, attempt: int) -> Options:
+    """The options of an attempt, a dict of its own, with word of which it is. 0 is the first, which says nothing."""
+    made: Any = dict(options)
+    if attempt:
+        made["headers"] = {**(made.get("headers") or {}), ATTEMPT: attempt}
+    return cast(Options, made)
 
 
 @record
