@@ -26,7 +26,7 @@ from tautomer.errors import (
 from tautomer.host import Host, implementation
 from tautomer.local_services import LocalServices
 from tautomer.middleware import Middleware, notify, overridden
-from tautomer.middlewares import Bulkheads, CircuitBreakers, built_in, resolve
+from tautomer.middlewares import built_in, resolve
 from tautomer.node_service import NodeService
 from tautomer.pinging import Pinging
 from tautomer.ports import Handler, Transporter
@@ -136,8 +136,7 @@ class Broker:
             balanced=settings.disable_balancer and can_balance(transporter),
         )
         self._actions = self.registry.actions
-        circuits = next(one for one in self._ring if isinstance(one, CircuitBreakers))
-        self._calling = Calling(self, self.registry, self.middlewares, circuits, settings)
+        self._calling = Calling(self, self.registry, self.middlewares, self._ring, settings)
         self._waiting = Waiting(self.registry)
         self._publishing = Publishing(self, self.registry.events, self._ring, self._waiting.wake)
         # The parts' own functions: what is called for each call and event has no layer of ours above it.
@@ -545,9 +544,7 @@ class Broker:
 
     def statistics(self) -> dict[str, Any]:
         """Sizes of tables and counters, for probes and tests."""
-        bulkheads = next(one for one in self._ring if isinstance(one, Bulkheads))
         return {
-            "bulkheads": bulkheads.statistics(),
             **self._calling.statistics(),
             "cacher": None if self.cacher is None else self.cacher.statistics(),
             "events": self._publishing.delivery.statistics(),

@@ -17,6 +17,7 @@ from tautomer.errors import (
 )
 from tautomer.hedging import Attempt, Hedging
 from tautomer.middleware import Middleware, compose, compose_verb, overridden
+from tautomer.middlewares.bulkhead import Bulkheads
 from tautomer.middlewares.circuit_breaker import CircuitBreakers
 from tautomer.middlewares.timeout import within
 from tautomer.ports import Handler
@@ -44,7 +45,7 @@ class Calling:
         broker: Any,
         registry: Registry,
         middlewares: Sequence[Middleware],
-        circuits: CircuitBreakers,
+        ring: Sequence[Middleware],
         settings: Settings,
     ) -> None:
         self._broker = broker
@@ -52,6 +53,8 @@ class Calling:
         self._actions = registry.actions
         self._level_max = settings.max_call_level
         host, actions = broker.host, registry.actions
+        circuits = next(one for one in ring if isinstance(one, CircuitBreakers))
+        self._bulkheads = next(one for one in ring if isinstance(one, Bulkheads))
         self.hedging = Hedging(settings.hedge, host, actions, self._begin, circuits.are_closed)
         self._retrying = Retrying(
             settings.retry_policy, host, actions, self._once, self.hedging, settings.hedge.enabled
@@ -130,10 +133,11 @@ class Calling:
         nodes.append(endpoint.node_id)
         return Attempt(ctx, _ask(endpoint, ctx))
 
-    def statistics(self) -> dict[str, dict[str, int]]:
-        """Attempts beside the first of each call, so far."""
+    def statistics(self) -> dict[str, dict[str, Any]]:
+        """How the bulkheads stand, and attempts beside the first of each call, so far."""
         retrying, hedging = self._retrying, self.hedging
         return {
+            "bulkheads": self._bulkheads.statistics(),
             "retries": {"attempts": retrying.attempts, "budget_exhausted": retrying.exhausted},
             "hedges": {"attempts": hedging.extra, "won": hedging.won},
         }

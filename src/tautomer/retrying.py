@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from math import inf
 from typing import Any, Final, TypeAlias
 
 from tautomer.context import CallOptions
@@ -19,6 +20,9 @@ from tautomer.settings import RetrySettings, chosen
 log = logging.getLogger("tautomer.retries")
 
 Once: TypeAlias = Callable[[str, Any, CallOptions], Awaitable[Any]]
+
+WARNING_PAUSE: Final = 10.0
+"""Seconds between two warnings that a budget is used up."""
 
 _NO_FALLBACK: Final = object()
 
@@ -61,6 +65,7 @@ class Retrying:
         self._hedging = hedging
         self.always = settings.enabled or always
         self.attempts = self.exhausted = 0
+        self._warns_again = -inf
 
     def concerns(self, action: str, options: CallOptions) -> bool:
         """Whether a call may need more than one attempt, or has a fallback."""
@@ -110,8 +115,7 @@ class Retrying:
                 if parent is not None and parent.deadline is not None and now + pause + (now - begun) > parent.deadline:
                     raise  # There is less time left than the last attempt took.
                 if not budget.spend(now):
-                    self.exhausted += 1
-                    log.warning("no further attempt: the retry budget is used up", extra={"action": action})
+                    self._warn(action, now)
                     raise
                 self.attempts += 1
                 log.info("trying again", extra={"action": action, "attempt": attempt, "pause": round(pause, 3)})
@@ -127,6 +131,14 @@ class Retrying:
         if retries is not None:
             policy = chosen(policy, {"retries": retries}, "retries")
         return policy, own is not None or retries is not None, idempotent
+
+    def _warn(self, action: str, now: float) -> None:
+        self.exhausted += 1
+        if now >= self._warns_again:  # It comes for each of very many calls.
+            self._warns_again = now + WARNING_PAUSE
+            log.warning(
+                "no further attempt: the retry budget is used up", extra={"action": action, "count": self.exhausted}
+            )
 
     def _budget(self, action: str, policy: RetrySettings) -> RetryBudget:
         budget = self._budgets.get(action)

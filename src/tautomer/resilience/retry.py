@@ -101,9 +101,10 @@ class RetryBudget:
         # What was spent less what was earned since the beginning, and what of that the running slot has earned.
         self._balance = self._earned = 0.0
         # The lowest balance of each slot of the window and of the running one. The balance may not rise above the
-        # lowest of all that lie before the window: then more would be spent than was earned since. Two slots less than
-        # the window, so that this holds wherever in a slot a stretch begins and ends.
-        self._slots = [self._least * left for left in range(_SLOTS - 3, -1, -1)]
+        # lowest of all that lie before the window: then more would be spent than was earned since. It is four slots less
+        # than the window: one for each end of a stretch that begins and ends within a slot, and two because the calls
+        # that come while all fail may be a few less than those before, of which the savings are.
+        self._slots = [self._least * left for left in range(_SLOTS - 5, -1, -1)]
         self._lowest = 0.0
         self._floor = self._least * _SLOTS
         self._slot: int | None = None
