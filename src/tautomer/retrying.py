@@ -109,7 +109,7 @@ class Retrying:
             except Exception as error:
                 attempt += 1
                 now = clock()
-                if attempt > retries or not _worth_it(error, policy, asked or idempotent):
+                if attempt > retries or not self._worth_it(action, error, policy, asked or idempotent):
                     raise
                 pause = max(backoff.pause(attempt, self._host.random.random()), _asked_to_wait(error))
                 if parent is not None and parent.deadline is not None and now + pause + (now - begun) > parent.deadline:
@@ -132,6 +132,18 @@ class Retrying:
             policy = chosen(policy, {"retries": retries}, "retries")
         return policy, own is not None or retries is not None, idempotent
 
+    def _worth_it(self, action: str, error: Exception, policy: RetrySettings, may_run_twice: bool) -> bool:
+        if policy.check is not None:
+            return bool(policy.check(error))
+        if not isinstance(error, MoleculerError) or not error.retryable:
+            return False
+        if may_run_twice or error.outcome != "not run":
+            return may_run_twice
+        # It may be about a call inside this one, which then did run. From another node no such error comes as "not run".
+        about = getattr(error, "action", None)
+        known = self._actions.get(action)
+        return about == action if about is not None else known is None or known.local is None
+
     def _warn(self, action: str, now: float) -> None:
         self.exhausted += 1
         if now >= self._warns_again:  # It comes for each of very many calls.
@@ -147,14 +159,6 @@ class Retrying:
                 self._budgets.clear()  # Of actions that are long gone.
             budget = self._budgets[action] = RetryBudget(policy.budget, policy.budget_per_second)
         return budget
-
-
-def _worth_it(error: Exception, policy: RetrySettings, may_run_twice: bool) -> bool:
-    if policy.check is not None:
-        return bool(policy.check(error))
-    if not isinstance(error, MoleculerError) or not error.retryable:
-        return False
-    return may_run_twice or error.outcome == "not run"
 
 
 def _asked_to_wait(error: Exception) -> float:

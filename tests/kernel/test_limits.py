@@ -137,9 +137,13 @@ class Relay(Service):
 
     name = "relay"
 
-    @action
+    @action(idempotent=True)
     async def ask(self, ctx: Context) -> Any:
         return await ctx.call("full.at_all_times")
+
+    @action
+    async def tell(self, ctx: Context) -> Any:
+        return await ctx.call("full.at_all_times", retries=0)
 
 
 class Full(Service):
@@ -161,6 +165,16 @@ async def test_there_are_no_retries_of_retries(make: Make):
         await broker.call("relay.ask")
 
     assert 5 + 4 == Full.asked
+
+
+async def test_that_a_call_inside_it_did_not_run_does_not_mean_that_an_action_did_not(make: Make):
+    Full.asked = 0
+    broker = await make(Relay, Full, retry_policy={"enabled": True, "delay": 0})
+
+    with pytest.raises(QueueIsFullError):
+        await broker.call("relay.tell")
+
+    assert 1 == Full.asked
 
 
 async def test_a_node_finds_its_limit_and_says_what_it_is(mesh: Mesh):
