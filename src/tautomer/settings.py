@@ -227,6 +227,30 @@ class BulkheadSettings:
 
 
 @record
+class ActionRateLimit:
+    """How often an action may be asked for at one node, as its mark says with ``rate_limit=``.
+
+    Attributes:
+        enabled: Whether it is limited. What else its mark says turns it on.
+        limit: Calls that a window allows. More fail with `RateLimitExceeded`.
+        window: Seconds. It begins with the first call.
+        keys: What is counted apart, as the keys of a cache: names of params, of meta (``#user.id``) and of headers
+            (``@name``). Without: all calls together. Those who lack a value of the meta count together.
+    """
+
+    enabled: bool = False
+    limit: int = 30
+    window: float = 60.0
+    keys: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        _at_least("rate_limit", 1, limit=self.limit)
+        _at_least("rate_limit", 0.001, window=self.window)
+        if not isinstance(self.keys, list | tuple) or not all(self.keys):
+            raise BrokerOptionsError(f"rate_limit.keys is a list of names, not {self.keys!r:.80}")
+
+
+@record
 class RetrySettings:
     """Calls that failed are made again, at another node where there is one (Moleculer protocol section 9.5).
 

@@ -9,7 +9,12 @@ from typing import Any
 import pytest
 
 from tautomer import Broker, Context, Service, Settings, action
-from tautomer.errors import BrokerOptionsError, QueueIsFullError, RequestSkippedError
+from tautomer.errors import (
+    BrokerOptionsError,
+    QueueIsFullError,
+    RateLimitExceeded,
+    RequestSkippedError,
+)
 from tautomer.settings import BulkheadSettings, TransitSettings
 from tests.kernel.mesh import Clock, Mesh, nodes, until
 
@@ -197,6 +202,69 @@ async def test_a_node_finds_its_limit_and_says_what_it_is(mesh: Mesh):
         await names_of(calls)
         await asyncio.sleep(0.01)
     assert 20 <= server.statistics()["transit"]["in_flight_max"]
+
+
+# --- rate limits ---
+
+
+class Post(Service):
+    name = "post"
+    sent = 0
+
+    @action(rate_limit={"limit": 2, "window": 10})
+    def send(self, ctx: Context) -> str:
+        self.sent += 1
+        return "sent"
+
+    @action(rate_limit={"limit": 1, "window": 10, "keys": ["#user.id", "to"]})
+    def write(self, ctx: Context) -> str:
+        return "written"
+
+
+async def test_an_action_is_not_run_more_often_than_its_mark_says(make: Make, clock: Clock):
+    post = Post()
+    broker = await make(post)
+    assert ["sent", "sent"] == [await broker.call("post.send") for _ in range(2)]
+    clock.now += 3.5
+
+    with pytest.raises(RateLimitExceeded) as caught:
+        await broker.call("post.send")
+
+    assert {"action": "post.send", "nodeID": "node", "limit": 2, "retryAfter": 7} == caught.value.data
+    assert (429, False, 2) == (caught.value.code, caught.value.retryable, post.sent)
+    clock.now += 6.5
+    assert "sent" == await broker.call("post.send")
+
+
+async def test_a_rate_limit_counts_apart_what_it_is_told_to(make: Make):
+    broker = await make(Post)
+
+    async def write(user: str | None, to: str) -> str:
+        try:
+            return str(await broker.call("post.write", {"to": to}, meta={"user": {"id": user}} if user else {}))
+        except RateLimitExceeded:
+            return "refused"
+
+    assert ["written", "refused"] == [await write("ann", "x"), await write("ann", "x")]
+    assert ["written", "written"] == [await write("ann", "y"), await write("bob", "x")]
+    # Whoever is nobody has one share with all others who are.
+    assert ["written", "refused"] == [await write(None, "x"), await write(None, "y")]
+
+
+@pytest.mark.parametrize(
+    "written", [5, {"limit": 0}, {"limit": 1, "window": 0}, {"limits": 1}, {"keys": "id"}, {"keys": [""]}]
+)
+async def test_a_rate_limit_that_is_none_is_refused_when_the_service_comes(make: Make, written: object):
+    class Wrong(Service):
+        name = "wrong"
+
+        @action(rate_limit=written)
+        def do(self, ctx: Context) -> None: ...
+
+    broker = await make()
+
+    with pytest.raises(BrokerOptionsError, match="rate_limit"):
+        await broker.register(Wrong)
 
 
 @pytest.mark.parametrize(
