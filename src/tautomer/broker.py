@@ -10,7 +10,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from tautomer import logs
-from tautomer._tasks import TaskScope
+from tautomer._tasks import Deadlines, TaskScope
 from tautomer.balancing import Strategies
 from tautomer.cachers import resolve as resolve_cacher
 from tautomer.calling import Calling, remote_chain
@@ -111,6 +111,7 @@ class Broker:
         self._start_over.set()
         self._ended = False
         self._scope = TaskScope("broker")
+        self.deadlines = Deadlines(host.clock)
         self._stalls = StallWatch(host, settings.stall_warning)
         self.middlewares = resolve(middlewares if middlewares else settings.middlewares)
         self.cacher = resolve_cacher(settings.cacher, settings.namespace, host)

@@ -74,14 +74,19 @@ class CircuitBreakers(Middleware):
         clock = self._broker.clock
         circuit = self._circuit(endpoint, settings)
         is_failure = settings.check or _is_servers
-        node_id = endpoint.node_id
+        node_id, succeeded = endpoint.node_id, circuit.succeeded
+        closed = Circuit.CLOSED  # A member of an Enum costs two look-ups.
 
         async def guarded(ctx: Context[Any]) -> Any:
-            permit = circuit.allow(clock())
-            if permit is None:
-                raise ServiceNotAvailableError(endpoint.name, node_id)
-            if permit.trial:
-                self._offer(endpoint, False)  # Nobody else, until it is known how this ends.
+            if circuit.state is closed:
+                permit = circuit.usual
+            else:
+                asked = circuit.allow(clock())
+                if asked is None:
+                    raise ServiceNotAvailableError(endpoint.name, node_id)
+                permit = asked
+                if permit.trial:
+                    self._offer(endpoint, False)  # Nobody else, until it is known how this ends.
             try:
                 result = await next_handler(ctx)
             except asyncio.CancelledError:
@@ -92,7 +97,7 @@ class CircuitBreakers(Middleware):
                 own_fault = getattr(error, "node_id", None) in (None, node_id) and is_failure(error)
                 circuit.ended(permit, Outcome.FAILURE if own_fault else Outcome.REFUSED, clock())
                 raise
-            circuit.ended(permit, Outcome.SUCCESS, clock())
+            succeeded(permit, clock())
             return result
 
         return guarded
