@@ -81,7 +81,7 @@ _TAUTOMER = ("python/tautomer_program.py", "import tautomer; tautomer.Broker")
 _NODE = ("node/program.js", "require('moleculer')")
 _MOLECULERPY = ("python/moleculerpy_program.py", "from moleculerpy import Broker")
 _PYLECULAR = ("python/pylecular_program.py", "from pylecular.broker import Broker")
-# moleculerpy announces policies and schemas, but they are not what the rows ask for.
+# These rows are compared with Node only.
 _NO_CHECKS = (Stage.CHECKED,)
 _NO_GATEWAY_NO_CACHE = (
     Stage.CACHED,

@@ -14,6 +14,7 @@ from tautomer.errors import (
     QueueIsFullError,
     RateLimitExceeded,
     RequestSkippedError,
+    RequestTimeoutError,
 )
 from tautomer.settings import BulkheadSettings, TransitSettings
 from tests.kernel.mesh import Clock, Mesh, nodes, until
@@ -202,6 +203,78 @@ async def test_a_node_finds_its_limit_and_says_what_it_is(mesh: Mesh):
         await names_of(calls)
         await asyncio.sleep(0.01)
     assert 20 <= server.statistics()["transit"]["in_flight_max"]
+
+
+# --- timeouts ---
+
+
+class Patient(Service):
+    name = "patient"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began, self.ended = asyncio.Event(), list[str]()
+
+    @action(timeout=5)
+    async def wait(self, ctx: Context) -> str:
+        self.began.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.ended.append("cancelled")
+            if ctx.params.get("stubborn"):
+                return "done all the same"
+            raise
+        raise AssertionError
+
+    @action(timeout=5)
+    async def fails(self, ctx: Context) -> str:
+        raise TimeoutError("its own")
+
+
+@pytest.mark.parametrize("name", ["mark", "option"])
+async def test_a_local_call_is_cancelled_when_its_time_is_over(make: Make, clock: Clock, name: str):
+    patient = Patient()
+    broker = await make(patient)
+    options = {"timeout": 3.0} if name == "option" else {}
+    call = asyncio.get_running_loop().create_task(broker.call("patient.wait", **options))
+    await patient.began.wait()
+    clock.now += 3 if options else 5
+
+    with pytest.raises(RequestTimeoutError):
+        await call
+    assert ["cancelled"] == patient.ended
+    assert 0 == call.cancelling()
+
+
+async def test_who_does_not_mind_being_cancelled_has_his_answer_counted(make: Make, clock: Clock):
+    patient = Patient()
+    broker = await make(patient)
+    call = asyncio.get_running_loop().create_task(broker.call("patient.wait", {"stubborn": True}))
+    await patient.began.wait()
+    clock.now += 5
+
+    assert "done all the same" == await call
+    assert 0 == call.cancelling()
+
+
+async def test_a_timeout_of_the_handlers_own_stays_its_own(make: Make):
+    broker = await make(Patient)
+
+    with pytest.raises(TimeoutError, match="its own"):
+        await broker.call("patient.fails")
+
+
+async def test_a_caller_that_gives_up_is_cancelled_and_not_late(make: Make):
+    patient = Patient()
+    broker = await make(patient)
+    call = asyncio.get_running_loop().create_task(broker.call("patient.wait"))
+    await patient.began.wait()
+
+    call.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await call
 
 
 # --- rate limits ---
