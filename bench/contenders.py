@@ -81,7 +81,17 @@ _TAUTOMER = ("python/tautomer_program.py", "import tautomer; tautomer.Broker")
 _NODE = ("node/program.js", "require('moleculer')")
 _MOLECULERPY = ("python/moleculerpy_program.py", "from moleculerpy import Broker")
 _PYLECULAR = ("python/pylecular_program.py", "from pylecular.broker import Broker")
-_NO_GATEWAY_NO_CACHE = (Stage.CACHED, Stage.GATEWAY, Stage.GUARDED, Stage.ALIASES, Stage.EDGE, Stage.MEMORY)
+# These rows are compared with Node only.
+_NO_CHECKS = (Stage.CHECKED,)
+_NO_GATEWAY_NO_CACHE = (
+    Stage.CACHED,
+    Stage.CHECKED,
+    Stage.GATEWAY,
+    Stage.GUARDED,
+    Stage.ALIASES,
+    Stage.EDGE,
+    Stage.MEMORY,
+)
 
 CONTENDERS = {
     contender.name: contender
@@ -90,8 +100,8 @@ CONTENDERS = {
         Contender("tautomer-asyncio", Kind.OURS, Needs.NOTHING, *_TAUTOMER),
         Contender("node22", Kind.NODE, Needs.NODE22, *_NODE),
         Contender("node24", Kind.NODE, Needs.NODE24, *_NODE),
-        Contender("moleculerpy", Kind.PYTHON, Needs.PYTHON_PEERS, *_MOLECULERPY),
-        Contender("moleculerpy-uvloop", Kind.PYTHON, Needs.PYTHON_PEERS, *_MOLECULERPY, loop="uvloop"),
+        Contender("moleculerpy", Kind.PYTHON, Needs.PYTHON_PEERS, *_MOLECULERPY, "asyncio", _NO_CHECKS),
+        Contender("moleculerpy-uvloop", Kind.PYTHON, Needs.PYTHON_PEERS, *_MOLECULERPY, "uvloop", _NO_CHECKS),
         Contender("pylecular", Kind.PYTHON, Needs.PYTHON_PEERS, *_PYLECULAR, "asyncio", _NO_GATEWAY_NO_CACHE, True),
         Contender(
             "pylecular-uvloop", Kind.PYTHON, Needs.PYTHON_PEERS, *_PYLECULAR, "uvloop", _NO_GATEWAY_NO_CACHE, True

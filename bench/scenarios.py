@@ -11,6 +11,7 @@ class Stage(Enum):
 
     CALLS = "calls"
     CACHED = "cached calls"
+    CHECKED = "checked calls"
     REMOTE = "remote"
     GATEWAY = "gateway"
     GUARDED = "guarded gateway"
@@ -30,12 +31,13 @@ class Stage(Enum):
 
     @property
     def has_gateway(self) -> bool:
-        return self not in (Stage.CALLS, Stage.CACHED, Stage.REMOTE, Stage.IMPORT)
+        return self not in (Stage.CALLS, Stage.CACHED, Stage.CHECKED, Stage.REMOTE, Stage.IMPORT)
 
 
 _ROLES = {
     Stage.CALLS: ("local",),
     Stage.CACHED: ("local",),
+    Stage.CHECKED: ("local",),
     Stage.REMOTE: ("callee", "caller"),
     Stage.GATEWAY: ("gateway",),
     Stage.GUARDED: ("guarded",),
@@ -51,7 +53,7 @@ class Ask:
     """The contender does it itself, for as long as it is told, and says how often.
 
     Attributes:
-        operation: ``local``, ``nested``, ``cached``, ``emit`` or ``remote``.
+        operation: ``local``, ``nested``, ``cached``, ``validated``, ``held``, ``emit`` or ``remote``.
         payload: ``tiny`` or ``10kB``; echoed by a remote call, so it crosses the wire twice.
         in_flight: Calls at the same time, or None for one after the other with few looks at the clock.
     """
@@ -104,6 +106,8 @@ SCENARIOS = (
     Scenario("local", "local call, empty handler", Stage.CALLS, Ask("local"), goal=0.75),
     Scenario("nested", "nested call (ctx.call in an action)", Stage.CALLS, Ask("nested"), goal=0.85),
     Scenario("cached", "local call answered from memory", Stage.CACHED, Ask("cached"), goal=0.7),
+    Scenario("validated", "local call with validated params", Stage.CHECKED, Ask("validated"), goal=0.6),
+    Scenario("held", "the same with timeout, circuit breaker and bulkhead", Stage.CHECKED, Ask("held"), goal=0.5),
     Scenario("emit", "emit, one local listener", Stage.CALLS, Ask("emit"), goal=2.0),
     Scenario("remote-tiny-1", "remote call, tiny, 1 in flight", Stage.REMOTE, Ask("remote", "tiny", 1), goal=1.2),
     Scenario("remote-tiny-64", "remote call, tiny, 64 in flight", Stage.REMOTE, Ask("remote", "tiny", 64), goal=1.2),

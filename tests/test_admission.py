@@ -43,6 +43,17 @@ def test_requests_are_taken_in_their_order() -> None:
     assert list(range(10)) == taken
 
 
+def test_where_over_half_of_the_places_are_taken_the_newest_come_first() -> None:
+    """Who has waited longest is likeliest gone."""
+    admission: Admission[int] = Admission(0.1, places=8)
+    for number in range(6):
+        admission.add(number, 0.0)
+
+    taken = [number for turn in range(8) for number in admission.take(turn / 1_000, 0.01, 0)]
+
+    assert [5, 4, 0, 1, 2, 3] == taken
+
+
 def test_cheap_requests_are_started_many_at_a_time_and_costly_ones_singly() -> None:
     admission: Admission[int] = Admission(0.1)
     for number in range(1_000):

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tautomer import _tasks
-from tautomer._tasks import Sweep, TaskScope, TaskStarter
+from tautomer._tasks import Deadlines, Sweep, TaskScope, TaskStarter
+from tautomer.testing import FakeClock
 
 
 class Gate:
@@ -257,3 +258,99 @@ class TestSweep:
 
         assert 2 == looks.count
         assert ["sweep failed"] == [record.message for record in caplog.records]
+
+
+class TestDeadlines:
+    """As `asyncio.timeout`, but on the clock of the host, with one timer for all."""
+
+    def _made(self) -> tuple[FakeClock, Deadlines]:
+        clock = FakeClock()
+        return clock, Deadlines(clock)
+
+    async def test_a_task_whose_time_is_over_is_cancelled_and_knows_why(self) -> None:
+        clock, deadlines = self._made()
+        gate = Gate()
+
+        async def work() -> str:
+            watch = deadlines.watch(clock.now + 5)
+            try:
+                return await gate.wait()
+            except asyncio.CancelledError:
+                return "late" if deadlines.over(watch) else "cancelled"
+
+        task = asyncio.get_running_loop().create_task(work())
+        await until(lambda: gate.reached)
+        clock.advance(4.9)
+        await asyncio.sleep(3 * _tasks.GRAIN)
+        assert not task.done()
+
+        clock.advance(0.1)
+
+        assert "late" == await task
+        assert 0 == task.cancelling()
+
+    async def test_who_is_cancelled_by_others_is_not_late(self) -> None:
+        clock, deadlines = self._made()
+        gate = Gate()
+
+        async def work() -> None:
+            watch = deadlines.watch(clock.now + 5)
+            try:
+                await gate.wait()
+            finally:
+                assert not deadlines.over(watch)
+
+        task = asyncio.get_running_loop().create_task(work())
+        await until(lambda: gate.reached)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    async def test_who_is_cancelled_by_others_and_late_is_cancelled(self) -> None:
+        clock, deadlines = self._made()
+        gate = Gate()
+        late: list[bool] = []
+
+        async def work() -> None:
+            watch = deadlines.watch(clock.now + 5)
+            try:
+                await gate.wait()
+            except asyncio.CancelledError:
+                clock.advance(5)
+                deadlines._look()
+                late.append(deadlines.over(watch))
+                raise
+
+        task = asyncio.get_running_loop().create_task(work())
+        await until(lambda: gate.reached)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert [False] == late
+
+    async def test_of_two_in_one_task_the_one_that_is_over_fires(self) -> None:
+        clock, deadlines = self._made()
+        gate = Gate()
+        told: list[tuple[str, bool]] = []
+
+        async def inner() -> None:
+            watch = deadlines.watch(clock.now + 1)
+            try:
+                await gate.wait()
+            except asyncio.CancelledError:
+                told.append(("inner", deadlines.over(watch)))
+
+        outer = deadlines.watch(clock.now + 100)
+        asyncio.get_running_loop().call_later(0.01, clock.advance, 2)
+        await inner()
+        told.append(("outer", deadlines.over(outer)))
+
+        assert [("inner", True), ("outer", False)] == told
+
+    async def test_it_looks_only_while_somebody_runs(self) -> None:
+        clock, deadlines = self._made()
+        watch = deadlines.watch(clock.now + 5)
+        assert deadlines._sweep.running
+        deadlines.over(watch)
+
+        await until(lambda: not deadlines._sweep.running)

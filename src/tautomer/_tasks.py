@@ -7,7 +7,12 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
+import msgspec
+
 log = logging.getLogger("tautomer.tasks")
+
+GRAIN: Final = 0.05
+"""Seconds between two looks at deadlines that have one timer in common."""
 
 CANCEL_WAIT: Final = 1.0
 """Seconds that a cancelled task may take to clean up before a closing scope goes on without it."""
@@ -149,6 +154,63 @@ class Turns:
         for turn in waiting:
             if not turn.done():
                 turn.set_result(None)
+
+
+class Watch(msgspec.Struct, eq=False):
+    """A task that is to be cancelled when its time is over.
+
+    Attributes:
+        ends: When that is.
+        cancelling: How often it had been cancelled before.
+        fired: Whether it was cancelled for this.
+    """
+
+    ends: float
+    task: asyncio.Task[Any]
+    cancelling: int
+    fired: bool = False
+
+
+class Deadlines:
+    """Cancels tasks whose time is over, by one timer for all of them.
+
+    A timer for each, as `asyncio.timeout` has, costs as much as three tasks. So a task may run up to `GRAIN` seconds
+    too long.
+    """
+
+    __slots__ = ("_clock", "_loop", "_sweep", "_watched")
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._watched: dict[Watch, None] = {}
+        self._sweep = Sweep(GRAIN, self._look)
+
+    def watch(self, ends: float) -> Watch:
+        """From now on the running task is cancelled at that time. Always followed by `over`."""
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
+        assert task is not None
+        watch = Watch(ends, task, task.cancelling())
+        self._watched[watch] = None
+        if not self._sweep.running:
+            self._sweep.wake()
+        return watch
+
+    def over(self, watch: Watch) -> bool:
+        """The task is through with it. Returns whether it was cancelled for this, and for nothing else."""
+        del self._watched[watch]
+        return watch.fired and watch.task.uncancel() <= watch.cancelling
+
+    def _look(self) -> bool:
+        now = self._clock()
+        for watch in list(self._watched):
+            if watch.ends <= now and not watch.fired:
+                watch.fired = True
+                watch.task.cancel()
+        return bool(self._watched)
 
 
 class Sweep:

@@ -50,12 +50,16 @@ class Admission(Generic[R]):
     requests have waited for `PATIENCE` seconds on end, when it would wait for more than `delay`. (Controlled
     delay: what is let in is done in time, and the queue is short again as soon as the load is.)
 
+    They are started in their order; where over half of the places are taken, the newest first.
+
     Args:
         delay: Seconds. 0 lets everybody in.
+        places: How many may wait, as far as others see to that.
 
     Attributes:
         at_once: Requests that may run at once before newcomers are to wait here.
         behind: Whether the loop does not keep up.
+        places: As above; may be changed.
         cost: Seconds of the loop that one request costs, as measured of late; 0 while that is not known, and
             then nobody is refused or too late.
         waiting: Requests, oldest first.
@@ -74,11 +78,13 @@ class Admission(Generic[R]):
         "at_once",
         "behind",
         "cost",
+        "places",
         "waiting",
     )
 
-    def __init__(self, delay: float) -> None:
+    def __init__(self, delay: float, places: int = 1_000) -> None:
         self._delay = delay
+        self.places = places
         self.at_once = MANY
         self._dear_at = 0.0
         self.behind = False
@@ -131,7 +137,11 @@ class Admission(Generic[R]):
         if self._taken:
             self._measure(now - self._taken_at, own, running)
         waiting = self.waiting
-        taken = [waiting.popleft() for _ in range(min(self._share, len(waiting)))]
+        share = min(self._share, len(waiting))
+        if len(waiting) * 2 > self.places:
+            taken = [waiting.pop() for _ in range(share)]
+        else:
+            taken = [waiting.popleft() for _ in range(share)]
         if waiting:
             self._taken, self._taken_at = len(taken), now
         else:

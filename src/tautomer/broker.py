@@ -10,7 +10,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from tautomer import logs
-from tautomer._tasks import TaskScope
+from tautomer._tasks import Deadlines, TaskScope
 from tautomer.balancing import Strategies
 from tautomer.cachers import resolve as resolve_cacher
 from tautomer.calling import Calling, remote_chain
@@ -113,6 +113,7 @@ class Broker:
         self._start_over.set()
         self._ended = False
         self._scope = TaskScope("broker")
+        self.deadlines = Deadlines(host.clock)
         self._stalls = StallWatch(host, settings.stall_warning)
         self.pools = Pools(self.id, host, settings)
         self.middlewares = resolve(middlewares if middlewares else settings.middlewares)
@@ -139,7 +140,7 @@ class Broker:
             balanced=settings.disable_balancer and can_balance(transporter),
         )
         self._actions = self.registry.actions
-        self._calling = Calling(self, self.registry, self.middlewares, settings.max_call_level, settings.retry_policy)
+        self._calling = Calling(self, self.registry, self.middlewares, self._ring, settings)
         self._waiting = Waiting(self.registry)
         self._publishing = Publishing(self, self.registry.events, self._ring, self._waiting.wake)
         # The parts' own functions: what is called for each call and event has no layer of ours above it.
@@ -516,6 +517,7 @@ class Broker:
         await self.pools.finish(began + limit - self.clock())
         for service in reversed(services):
             await self._local.stop(service)
+        await self._calling.hedging.close()
         if self._pinging is not None:
             await self._pinging.close()
         if self.transit is not None:
@@ -550,6 +552,7 @@ class Broker:
     def statistics(self) -> dict[str, Any]:
         """Sizes of tables and counters, for probes and tests."""
         return {
+            **self._calling.statistics(),
             "cacher": None if self.cacher is None else self.cacher.statistics(),
             "events": self._publishing.delivery.statistics(),
             "pools": self.pools.statistics(),

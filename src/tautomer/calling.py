@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +15,16 @@ from tautomer.errors import (
     ServiceNotAvailableError,
     ServiceNotFoundError,
 )
+from tautomer.hedging import Attempt, Hedging
 from tautomer.middleware import Middleware, compose, compose_verb, overridden
+from tautomer.middlewares.bulkhead import Bulkheads
 from tautomer.middlewares.circuit_breaker import CircuitBreakers
 from tautomer.middlewares.timeout import within
 from tautomer.ports import Handler
 from tautomer.registry.endpoints import Endpoint
 from tautomer.registry.registry import Registry
 from tautomer.retrying import Retrying
-from tautomer.settings import RetrySettings
+from tautomer.settings import Settings
 from tautomer.stream import OwnStream, closing
 
 if TYPE_CHECKING:
@@ -35,16 +37,28 @@ class Calling:
     Attributes:
         verb: `whole` with the middlewares' `call` hooks around it.
         wrapped: Whether there are any, or calls may be made more than once.
+        hedging: Calls that ask several nodes.
     """
 
     def __init__(
-        self, broker: Any, registry: Registry, middlewares: Sequence[Middleware], level_max: int, retry: RetrySettings
+        self,
+        broker: Any,
+        registry: Registry,
+        middlewares: Sequence[Middleware],
+        ring: Sequence[Middleware],
+        settings: Settings,
     ) -> None:
         self._broker = broker
         self._node_id = registry.local_node.id
         self._actions = registry.actions
-        self._level_max = level_max
-        self._retrying = Retrying(retry, broker.host, registry.actions, self._once)
+        self._level_max = settings.max_call_level
+        host, actions = broker.host, registry.actions
+        circuits = next(one for one in ring if isinstance(one, CircuitBreakers))
+        self._bulkheads = next(one for one in ring if isinstance(one, Bulkheads))
+        self.hedging = Hedging(settings.hedge, host, actions, self._begin, circuits.are_closed)
+        self._retrying = Retrying(
+            settings.retry_policy, host, actions, self._once, self.hedging, settings.hedge.enabled
+        )
         self.verb = compose_verb(middlewares, "call", self.whole)
         self.wrapped = self.verb != self.whole or self._retrying.always
 
@@ -97,15 +111,36 @@ class Calling:
         endpoint = ctx.endpoint = self._pick(action, ctx, node_id)
         if node_id is not None:
             ctx._tried = ()  # Asked for by name: no other will do.
-        timeout = ctx.timeout = options.get("timeout")
-        handler = closing(endpoint.handler) if endpoint.local and ctx.stream is not None else endpoint.handler
+        ctx.timeout = options.get("timeout")
         try:
-            if timeout and endpoint.local:
-                return await within(timeout, handler, ctx, endpoint)
-            return await handler(ctx)
+            return await _ask(endpoint, ctx)
         finally:
             if parent is not None and ctx._meta:
                 parent.meta.update(ctx._meta)
+
+    def _begin(self, action: str, params: Any, options: CallOptions, nodes: list[str]) -> Attempt:
+        """One attempt of several at the same time: at none of these nodes, to which its own is added."""
+        ctx = self._child(options.get("parent"), action, params, options)
+        endpoint: Endpoint | None
+        if nodes:
+            endpoint = self._actions[action].at_one_node(ctx, nodes)
+            if endpoint is None:
+                raise ServiceNotAvailableError(action)
+            ctx._tried = ()  # The others are asked already, or will be.
+        else:
+            endpoint = self._pick(action, ctx, None)
+        ctx.endpoint, ctx.timeout = endpoint, options.get("timeout")
+        nodes.append(endpoint.node_id)
+        return Attempt(ctx, _ask(endpoint, ctx))
+
+    def statistics(self) -> dict[str, dict[str, Any]]:
+        """How the bulkheads stand, and attempts beside the first of each call, so far."""
+        retrying, hedging = self._retrying, self.hedging
+        return {
+            "bulkheads": self._bulkheads.statistics(),
+            "retries": {"attempts": retrying.attempts, "budget_exhausted": retrying.exhausted},
+            "hedges": {"attempts": hedging.extra, "won": hedging.won},
+        }
 
     async def many(self, calls: Sequence[CallDef] | Mapping[str, CallDef], settled: bool, options: CallOptions) -> Any:
         """`mcall`: several at once, results in the shape of `calls`."""
@@ -171,6 +206,12 @@ class Calling:
         if not endpoint.available:
             raise ServiceNotAvailableError(action, node_id)
         return endpoint
+
+
+def _ask(endpoint: Endpoint, ctx: Context[Any]) -> Awaitable[Any]:
+    """Run the chain of an endpoint, within the time that the context was given."""
+    handler = closing(endpoint.handler) if endpoint.local and ctx.stream is not None else endpoint.handler
+    return within(ctx.timeout, handler, ctx, endpoint) if ctx.timeout and endpoint.local else handler(ctx)
 
 
 def remote_chain(ring: Sequence[Middleware], transit: Transit, endpoint: Endpoint) -> Handler:

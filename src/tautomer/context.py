@@ -35,6 +35,8 @@ class CallOptions(TypedDict, total=False):
             handler reads it as `ctx.stream`. It is read once, so a call with it is not tried again elsewhere.
         retries: How many times the call is made again where it fails and that may help; 0 for never. Said here, it is
             the caller's choice to have an action run twice that may have run already.
+        hedge: Whether another node is asked as well where the first one takes long (true, false, or a mapping of
+            `HedgeSettings`). Said here, it is the caller's choice to have an action run twice.
         fallback_response: The result where the call fails, or a function ``(parent, error)`` that makes it.
         raw: For gateways: a JSON result from another node may come as `RawResult`, undecoded.
     """
@@ -47,6 +49,7 @@ class CallOptions(TypedDict, total=False):
     parent: Context[Any]
     stream: AsyncIterable[Any]
     retries: int
+    hedge: bool | Mapping[str, Any]
     fallback_response: Any
     raw: bool
 

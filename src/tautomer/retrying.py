@@ -6,18 +6,23 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from math import inf
 from typing import Any, Final, TypeAlias
 
 from tautomer.context import CallOptions
 from tautomer.errors import MoleculerError
+from tautomer.hedging import Hedging
 from tautomer.host import Host
 from tautomer.registry.endpoints import Endpoint, EndpointList
-from tautomer.resilience.retry import Backoff, RetryBudget
+from tautomer.resilience.retry import Backoff, RetryBudget, is_repeated, marked
 from tautomer.settings import RetrySettings, chosen
 
 log = logging.getLogger("tautomer.retries")
 
 Once: TypeAlias = Callable[[str, Any, CallOptions], Awaitable[Any]]
+
+WARNING_PAUSE: Final = 10.0
+"""Seconds between two warnings that a budget is used up."""
 
 _NO_FALLBACK: Final = object()
 
@@ -34,22 +39,37 @@ class Retrying:
 
     Args:
         once: Makes one attempt: chooses an endpoint, and asks it.
+        hedging: Makes one that may ask several.
+        always: Whether every call of the node is to come by here, whatever the settings of the retries say.
 
     Attributes:
-        always: Whether every call of the node is to come by here.
+        always: As above.
+        attempts: Attempts beside the first that were made so far.
+        exhausted: How often there was none because the budget was used up.
     """
 
-    def __init__(self, settings: RetrySettings, host: Host, actions: Mapping[str, EndpointList], once: Once) -> None:
+    def __init__(
+        self,
+        settings: RetrySettings,
+        host: Host,
+        actions: Mapping[str, EndpointList],
+        once: Once,
+        hedging: Hedging,
+        always: bool,
+    ) -> None:
         self._settings = settings
         self._host = host
         self._actions = actions
         self._once = once
         self._budgets: dict[str, RetryBudget] = {}
-        self.always = settings.enabled
+        self._hedging = hedging
+        self.always = settings.enabled or always
+        self.attempts = self.exhausted = 0
+        self._warns_again = -inf
 
     def concerns(self, action: str, options: CallOptions) -> bool:
         """Whether a call may need more than one attempt, or has a fallback."""
-        if self.always or "retries" in options or "fallback_response" in options:
+        if self.always or "retries" in options or "fallback_response" in options or "hedge" in options:
             return True
         known = self._actions.get(action)
         return known is not None and known.repeated
@@ -67,7 +87,13 @@ class Retrying:
 
     async def _repeated(self, action: str, params: Any, options: CallOptions, retries: int | None) -> Any:
         policy, asked, idempotent = self._policy(action, retries)
-        if not policy.enabled or policy.retries < 1 or options.get("stream") is not None:
+        parent = options.get("parent")
+        retries, hedge = policy.retries if policy.enabled else 0, None
+        if options.get("stream") is not None or (parent is not None and is_repeated(parent._headers)):
+            retries = 0
+        else:
+            hedge = self._hedging.policy(action, options)
+        if not retries and hedge is None:
             return await self._once(action, params, options)
         clock = self._host.clock
         budget = self._budget(action, policy)
@@ -77,19 +103,21 @@ class Retrying:
         while True:
             begun = clock()
             try:
-                return await self._once(action, params, CallOptions(**options))
+                if hedge is None:
+                    return await self._once(action, params, marked(options, attempt))
+                return await self._hedging.call(action, params, marked(options, attempt), hedge, budget)
             except Exception as error:
                 attempt += 1
                 now = clock()
-                if attempt > policy.retries or not _worth_it(error, policy, asked or idempotent):
+                if attempt > retries or not self._worth_it(action, error, policy, asked or idempotent):
                     raise
                 pause = max(backoff.pause(attempt, self._host.random.random()), _asked_to_wait(error))
-                parent = options.get("parent")
                 if parent is not None and parent.deadline is not None and now + pause + (now - begun) > parent.deadline:
                     raise  # There is less time left than the last attempt took.
                 if not budget.spend(now):
-                    log.warning("no further attempt: the retry budget is used up", extra={"action": action})
+                    self._warn(action, now)
                     raise
+                self.attempts += 1
                 log.info("trying again", extra={"action": action, "attempt": attempt, "pause": round(pause, 3)})
             await asyncio.sleep(pause)
 
@@ -104,6 +132,26 @@ class Retrying:
             policy = chosen(policy, {"retries": retries}, "retries")
         return policy, own is not None or retries is not None, idempotent
 
+    def _worth_it(self, action: str, error: Exception, policy: RetrySettings, may_run_twice: bool) -> bool:
+        if policy.check is not None:
+            return bool(policy.check(error))
+        if not isinstance(error, MoleculerError) or not error.retryable:
+            return False
+        if may_run_twice or error.outcome != "not run":
+            return may_run_twice
+        # It may be about a call inside this one, which then did run. From another node no such error comes as "not run".
+        about = getattr(error, "action", None)
+        known = self._actions.get(action)
+        return about == action if about is not None else known is None or known.local is None
+
+    def _warn(self, action: str, now: float) -> None:
+        self.exhausted += 1
+        if now >= self._warns_again:  # It comes for each of very many calls.
+            self._warns_again = now + WARNING_PAUSE
+            log.warning(
+                "no further attempt: the retry budget is used up", extra={"action": action, "count": self.exhausted}
+            )
+
     def _budget(self, action: str, policy: RetrySettings) -> RetryBudget:
         budget = self._budgets.get(action)
         if budget is None:
@@ -111,14 +159,6 @@ class Retrying:
                 self._budgets.clear()  # Of actions that are long gone.
             budget = self._budgets[action] = RetryBudget(policy.budget, policy.budget_per_second)
         return budget
-
-
-def _worth_it(error: Exception, policy: RetrySettings, may_run_twice: bool) -> bool:
-    if policy.check is not None:
-        return bool(policy.check(error))
-    if not isinstance(error, MoleculerError) or not error.retryable:
-        return False
-    return may_run_twice or error.outcome == "not run"
 
 
 def _asked_to_wait(error: Exception) -> float:

@@ -210,13 +210,44 @@ class BulkheadSettings:
     Attributes:
         enabled: For all actions and listeners of this node. One that says something of its own with ``bulkhead=`` has
             one in any case.
-        concurrency: How many of one action run at once.
-        max_queue_size: How many wait. More fail with `QueueIsFullError`, as do those whose time is over.
+        concurrency: How many of one action run at once; ``"adaptive"`` finds that out from how long they take. That is
+            for what takes the longer the more of it runs, and not for what waits for people.
+        max_queue_size: How many wait. More fail with `QueueIsFullError`, as do those whose time is over with
+            `RequestSkippedError`.
     """
 
     enabled: bool = False
-    concurrency: int = 10
+    concurrency: int | Literal["adaptive"] = 10
     max_queue_size: int = 100
+
+    def __post_init__(self) -> None:
+        if self.concurrency != "adaptive":
+            _at_least("bulkhead", 1, concurrency=self.concurrency)
+        _at_least("bulkhead", 0, max_queue_size=self.max_queue_size)
+
+
+@record
+class ActionRateLimit:
+    """How often an action may be asked for at one node, as its mark says with ``rate_limit=``.
+
+    Attributes:
+        enabled: Whether it is limited. What else its mark says turns it on.
+        limit: Calls that a window allows. More fail with `RateLimitExceeded`.
+        window: Seconds. It begins with the first call.
+        keys: What is counted apart, as the keys of a cache: names of params, of meta (``#user.id``) and of headers
+            (``@name``). Without: all calls together. Those who lack a value of the meta count together.
+    """
+
+    enabled: bool = False
+    limit: int = 30
+    window: float = 60.0
+    keys: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        _at_least("rate_limit", 1, limit=self.limit)
+        _at_least("rate_limit", 0.001, window=self.window)
+        if not isinstance(self.keys, list | tuple) or not all(self.keys):
+            raise BrokerOptionsError(f"rate_limit.keys is a list of names, not {self.keys!r:.80}")
 
 
 @record
@@ -232,9 +263,8 @@ class RetrySettings:
         jitter: Part of each pause that is left to chance, from 0 to 1.
         check: Says of an error whether to try again; None: it is retryable, and either surely nothing ran, or the
             action is ``idempotent``, or the call or the action itself asked for it.
-        budget: Other attempts for each call to an action, all together; with `budget_per_second` the bound on what
-            retries add when all fail.
-        budget_per_second: Attempts a second that there are in any case.
+        budget: Other attempts that each call to an action earns: the bound on what retries add when all fail.
+        budget_per_second: Attempts a second that there are in any case, for actions that are seldom called.
     """
 
     enabled: bool = False
@@ -275,6 +305,28 @@ class PoolSettings:
         )
 
 
+@record
+class HedgeSettings:
+    """Calls that take long are asked of another node as well, and the first good answer counts (resilience reference, section 15).
+
+    Attributes:
+        enabled: For all calls of ``idempotent`` actions that this node makes. An action with ``hedge=`` and a call with
+            ``hedge=`` have it in any case.
+        delay: Seconds until another node is asked; ``"p95"``: as long as nineteen of twenty calls of the last minute
+            took. A failure is followed by another attempt at once.
+        extra: Attempts beside the first. Each comes out of the retry budget.
+    """
+
+    enabled: bool = False
+    delay: float | Literal["p95"] = "p95"
+    extra: int = 1
+
+    def __post_init__(self) -> None:
+        if self.delay != "p95":
+            _at_least("hedge", 0, delay=self.delay)
+        _at_least("hedge", 0, extra=self.extra)
+
+
 def chosen(usual: R, own: object, where: str) -> R:
     """The settings of one action: the broker's, with what it says of its own over them.
 
@@ -303,7 +355,8 @@ class TransitSettings:
 
     Attributes:
         pending_max: Calls that may wait for answers; more fail with `QueueIsFullError`.
-        in_flight_max: Requests of other nodes run at once; more are refused, retryable.
+        in_flight_max: Requests of other nodes run at once; more are refused, retryable. ``"adaptive"`` finds out from
+            how long they take how many are good: for nodes whose actions take the longer the more of them run.
         queue_delay: Seconds that a request of another node may stand in line while this node is overloaded; more
             are refused, retryable. A burst may wait longer, but for no more than half of its time. 0 refuses none.
         connect_wait: Seconds that `start` waits for the message broker before it goes on alone.
@@ -323,7 +376,7 @@ class TransitSettings:
     """
 
     pending_max: int = 10_000
-    in_flight_max: int = 1_000
+    in_flight_max: int | Literal["adaptive"] = 1_000
     queue_delay: float = 0.1
     connect_wait: float = 3.0
     settle: float = 0.5
@@ -338,7 +391,9 @@ class TransitSettings:
     stream_idle: float = 30.0
 
     def __post_init__(self) -> None:
-        _at_least("transit", 1, pending_max=self.pending_max, in_flight_max=self.in_flight_max)
+        _at_least("transit", 1, pending_max=self.pending_max)
+        if self.in_flight_max != "adaptive":
+            _at_least("transit", 1, in_flight_max=self.in_flight_max)
         _at_least("transit", 1, stream_chunk_bytes=self.stream_chunk_bytes)
         _at_least("transit", self.stream_chunk_bytes, stream_window_bytes=self.stream_window_bytes)
         _at_least(
@@ -408,10 +463,11 @@ class Settings:
         disable_balancer: Let the message broker choose who is asked and who of a group hears an event, for nodes of
             the mesh that all do so. With versions 0.14 and 0.15 in one mesh, an action (or group) is to be offered by
             nodes of one of them only.
-        circuit_breaker: Endpoints that fail are left alone for a while. A mapping will do, here and for the next two.
+        circuit_breaker: Endpoints that fail are left alone for a while. A mapping will do, here and for the next three.
         bulkhead: How many calls of one action run at once.
         retry_policy: Calls that failed are made again.
         commands: Pools and options of commands, which belong to the process: `CommandSettings`, or a mapping.
+        hedge: Calls that take long are asked of another node, too.
         registry: How endpoints are chosen.
         transit: The traffic with other nodes.
         pools: Threads and processes for handlers that block.
@@ -442,6 +498,7 @@ class Settings:
     bulkhead: BulkheadSettings = field(default_factory=BulkheadSettings)
     retry_policy: RetrySettings = field(default_factory=RetrySettings)
     commands: CommandSettings | None = None
+    hedge: HedgeSettings = field(default_factory=HedgeSettings)
     registry: RegistrySettings = field(default_factory=RegistrySettings)
     transit: TransitSettings = field(default_factory=TransitSettings)
     pools: PoolSettings = field(default_factory=PoolSettings)
@@ -457,6 +514,7 @@ class Settings:
             ("circuit_breaker", CircuitBreakerSettings()),
             ("bulkhead", BulkheadSettings()),
             ("retry_policy", RetrySettings()),
+            ("hedge", HedgeSettings()),
         ):
             given = getattr(self, name)
             if not isinstance(given, type(usual)):

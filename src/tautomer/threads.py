@@ -18,7 +18,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from tautomer._tasks import TaskScope, Turns
 from tautomer.errors import RequestRejectedError, RequestSkippedError
-from tautomer.places import Places
+from tautomer.places import NOBODY, Asked, Places
 from tautomer.resilience.bulkhead import Bulkhead
 
 log = logging.getLogger("tautomer.pools")
@@ -162,7 +162,7 @@ class ThreadPool:
         function: Callable[[Job], R],
         deadline: float | None = None,
         *,
-        asked_as: str | None = None,
+        asked: Asked = NOBODY,
         patient: bool = False,
     ) -> R:
         """Call ``function(job)`` in a thread, with the context variables of the caller, and return its result.
@@ -173,7 +173,7 @@ class ThreadPool:
         Args:
             what: Name of the action, for errors.
             deadline: When it is no longer worth to be begun.
-            asked_as: See `Places.enter`.
+            asked: See `Places.enter`.
             patient: Wait for a place as long as it takes, with no bound on how many do; the others come first. For
                 those who have a bound of their own.
 
@@ -183,7 +183,7 @@ class ThreadPool:
             RequestRejectedError: The pool is closed.
             What the function raises.
         """
-        await self._enter(what, deadline, asked_as, patient)
+        await self._enter(what, deadline, asked, patient)
         if self._closed:
             self._leave()
             raise self._refusal(what)
@@ -293,7 +293,7 @@ class ThreadPool:
         self._jobs.put(job)
         self.lend()
 
-    async def _enter(self, what: str, deadline: float | None, asked_as: str | None, patient: bool) -> None:
+    async def _enter(self, what: str, deadline: float | None, asked: Asked, patient: bool) -> None:
         bulkhead = self._places.bulkhead
         if self._closed:
             raise self._refusal(what)
@@ -303,7 +303,7 @@ class ThreadPool:
             await self._have_patience()
         else:
             try:
-                await self._places.enter(what, deadline, asked_as)
+                await self._places.enter(what, deadline, asked)
             except RequestSkippedError:
                 if self._places.closed:
                     raise self._refusal(what) from None

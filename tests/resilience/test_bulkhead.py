@@ -1,4 +1,4 @@
-"""Bulkhead, held against a list of everybody; and AdaptiveLimit, held against a service with a known best."""
+"""Bulkhead, held against a list of everybody."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tautomer.errors import BrokerOptionsError
-from tautomer.resilience.adaptive import AdaptiveLimit
 from tautomer.resilience.bulkhead import Bulkhead, Place
 
 
@@ -61,6 +60,7 @@ class Crowd(RuleBasedStateMachine):
         super().__init__()
         self.bulkhead: Bulkhead[list[int]] = Bulkhead(3, 4)
         self.concurrency, self.queue = 3, 4
+        self.expired = 0
         self.now = 0.0
         self.number = 0
         self.running = 0
@@ -87,68 +87,53 @@ class Crowd(RuleBasedStateMachine):
     @precondition(lambda self: self.running)
     @rule()
     def leave(self) -> None:
-        called, late = self.bulkhead.leave(self.now)
+        self.running -= 1
+        self.next_one(*self.bulkhead.leave(self.now))
+
+    @rule(concurrency=st.integers(1, 6))
+    def the_limit_changes(self, concurrency: int) -> None:
+        self.concurrency = self.bulkhead.concurrency = concurrency
+        while self.next_one(*self.bulkhead.call_next(self.now)):
+            pass
+
+    def next_one(self, called: list[int] | None, late: list[list[int]]) -> bool:
         self.gone(late)
         if called is None:
-            assert [] == self.waiting or self.running > self.concurrency
-            self.running -= 1
+            assert [] == self.waiting or self.running >= self.concurrency
         else:
+            assert self.running < self.concurrency
+            self.running += 1
             (deadline,) = [deadline for one, deadline in self.waiting if one is called]
             assert deadline > self.now
             self.waiting = [one for one in self.waiting if one[0] is not called]
+        return called is not None
 
     @precondition(lambda self: self.waiting)
     @rule(data=st.data())
     def withdraw(self, data: st.DataObject) -> None:
-        ticket, _ = self.waiting.pop(data.draw(st.integers(0, len(self.waiting) - 1)))
-        assert self.bulkhead.withdraw(ticket)
-        assert not self.bulkhead.withdraw(ticket)
+        ticket, deadline = self.waiting.pop(data.draw(st.integers(0, len(self.waiting) - 1)))
+        self.expired += deadline <= self.now
+        assert self.bulkhead.withdraw(ticket, self.now)
+        assert not self.bulkhead.withdraw(ticket, self.now)
 
     @rule(concurrency=st.integers(1, 5), queue=st.integers(0, 5))
     def resize(self, concurrency: int, queue: int) -> None:
         self.concurrency, self.queue = concurrency, queue
-        called, late = self.bulkhead.resize(concurrency, queue, self.now)
-        self.gone(late)
-        assert called == [one for one, _ in self.waiting][: max(0, concurrency - self.running)]
-        self.running += len(called)
-        self.waiting = self.waiting[len(called) :]
+        self.bulkhead.resize(concurrency, queue)
+        while self.next_one(*self.bulkhead.call_next(self.now)):
+            pass
 
     def gone(self, late: list[list[int]]) -> None:
         for ticket in late:
             (deadline,) = [deadline for one, deadline in self.waiting if one is ticket]
             assert deadline <= self.now
+            self.expired += 1
             self.waiting = [one for one in self.waiting if one[0] is not ticket]
 
     @invariant()
     def counts_agree(self) -> None:
         assert (self.running, len(self.waiting)) == (self.bulkhead.running, self.bulkhead.waiting)
+        assert self.expired == self.bulkhead.expired
 
 
 TestCrowd = Crowd.TestCase
-
-
-def test_the_limit_finds_how_many_a_service_can_take():
-    """A service with ten places, each of 10 ms: what is over them waits."""
-    limit = AdaptiveLimit()
-    now = 0.0
-    seen = []
-    for _ in range(2000):
-        at_once = limit.limit
-        took = 0.01 * max(1.0, at_once / 10)
-        now += took
-        for _ in range(at_once):
-            limit.ended(took, now)
-        seen.append(at_once)
-
-    settled = seen[-500:]
-    assert 10 <= min(settled)
-    assert max(settled) <= 30
-
-
-def test_the_limit_stays_within_its_bounds():
-    eager, slow = AdaptiveLimit(most=50), AdaptiveLimit(least=5)
-    for tick in range(5_000):  # Within the time for which the best counts.
-        eager.ended(0.01, tick / 100)
-        slow.ended(0.01 if tick < 100 else 10.0, tick / 100)
-
-    assert (50, 5) == (eager.limit, slow.limit)

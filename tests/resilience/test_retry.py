@@ -47,8 +47,9 @@ def test_few_calls_may_be_tried_again_in_any_case():
     budget = RetryBudget(percent=0.2, min_per_second=3, window=10)
 
     assert 30 == sum(budget.spend(0.0) for _ in range(100))
-    assert not budget.spend(8.9)
-    assert 30 == sum(budget.spend(10.0) for _ in range(100))
+    assert not budget.spend(10.0)
+    assert 3 == sum(budget.spend(11.0) for _ in range(100))
+    assert 24 <= sum(budget.spend(50.0) for _ in range(100)) <= 30
 
 
 def test_none_is_left_where_there_shall_be_none():
@@ -71,6 +72,27 @@ def test_what_is_spent_never_exceeds_what_is_there(steps):
         # A bucket is a second wide: what is up to that much older may still count.
         recent = sum(one > now - 9 for one in spent)
         assert recent <= 2 + 0.5 * sum(one > now - 10 - 9 for one in calls) + 1
+
+
+@given(
+    calls=st.lists(st.integers(0, 60), min_size=1, max_size=80),
+    failing=st.lists(st.booleans(), min_size=1, max_size=80),
+    length=st.integers(10, 80),
+)
+def test_in_no_stretch_as_long_as_the_window_is_more_spent_than_was_earned_in_it(calls, failing, length):
+    """However the calls come, and whenever they fail: attempts are at most 1.2 times the calls, or the reserve."""
+    budget = RetryBudget(percent=0.2, min_per_second=0.5, window=10.0)
+    earned, spent = [], []
+    for second, (count, fails) in enumerate(zip(calls, failing * len(calls), strict=False)):
+        for _ in range(count):
+            budget.called(second + 0.5)
+        earned.append(max(0.2 * count, 0.5))
+        spent.append(sum(budget.spend(second + 0.5) for _ in range(5 * count)) if fails else 0)
+
+    for begin in range(len(spent) - length + 1):
+        assert (
+            sum(spent[begin : begin + length]) <= sum(earned[begin : begin + length]) + (5 if begin < 10 else 0) + 1e-3
+        )
 
 
 @pytest.mark.parametrize("options", [{"factor": 0.5}, {"jitter": 2}, {"delay": -1}])

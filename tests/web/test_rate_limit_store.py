@@ -1,77 +1,17 @@
-"""MemoryStore against a naive model, and its bound."""
+"""MemoryStore: the windows of `resilience.ratelimit`, on the gateway's clock."""
 
 from __future__ import annotations
 
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-
 from tautomer.testing import FakeClock
-from tautomer.web.rate_limit.memory import KEYS_MAX, MemoryStore
-
-WINDOW = 10.0
-ROOM = 3
+from tautomer.web.rate_limit.memory import MemoryStore
 
 
-class Windows(RuleBasedStateMachine):
-    """Every hit is remembered with its time; the oldest window is dropped where there is no room."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.clock = FakeClock(0.0)
-        self.store = MemoryStore(WINDOW, self.clock, ROOM)
-        self.begun: dict[str, float] = {}
-        self.counts: dict[str, int] = {}
-
-    @rule(seconds=st.sampled_from([0.0, 1.0, 4.0, 9.0, 10.0, 25.0]))
-    def time_passes(self, seconds: float) -> None:
-        self.clock.advance(seconds)
-
-    @rule(key=st.sampled_from("abcde"))
-    def somebody_asks(self, key: str) -> None:
-        now = self.clock()
-        for known in [one for one, begun in self.begun.items() if begun + WINDOW <= now]:
-            del self.begun[known]
-        if key not in self.begun:
-            if len(self.begun) == ROOM:
-                del self.begun[min(self.begun, key=lambda one: self.begun[one])]
-            self.begun[key] = now
-            self.counts[key] = 0
-        self.counts[key] += 1
-
-        hit = self.store.hit(key)
-
-        assert (self.counts[key], self.begun[key] + WINDOW - now) == hit
-
-    @invariant()
-    def it_has_a_bound(self) -> None:
-        assert len(self.store) <= ROOM
-
-
-TestWindows = Windows.TestCase
-TestWindows.settings = settings(max_examples=200, stateful_step_count=30)
-
-
-def test_the_keys_of_a_flood_take_a_bounded_room():
+def test_hits_are_counted_until_the_window_ends():
     clock = FakeClock()
-    store = MemoryStore(60.0, clock)
+    store = MemoryStore(10.0, clock)
 
-    for number in range(KEYS_MAX + 500):
-        assert 1 == store.hit(str(number)).hits
-
-    assert KEYS_MAX == len(store)
-    assert 2 == store.hit(str(KEYS_MAX)).hits
-    assert 1 == store.hit("0").hits
-
-
-def test_what_is_over_goes_faster_than_it_comes():
-    clock = FakeClock()
-    store = MemoryStore(1.0, clock)
-    for number in range(100):
-        store.hit(str(number))
-    clock.advance(2)
-
-    for number in range(100, 200):
-        store.hit(str(number))
-
-    assert 100 == len(store)
+    assert [(1, 10.0), (2, 10.0)] == [store.hit("a"), store.hit("a")]
+    clock.advance(4)
+    assert [(3, 6.0), (1, 10.0)] == [store.hit("a"), store.hit("b")]
+    clock.advance(6)
+    assert (1, 10.0) == store.hit("a")

@@ -6,6 +6,8 @@ const { ServiceBroker } = require("moleculer");
 
 const PAYLOADS = { tiny: { n: 1 }, "10kB": { text: "x".repeat(10_000) } };
 
+const PARAMS = { id: { type: "number", positive: true }, name: { type: "string", min: 2 } };
+
 // Operations between two looks at the clock, as in the Python contenders.
 const BATCH = 500;
 
@@ -24,6 +26,17 @@ function bench(broker) {
 				async handler(ctx) {
 					return { id: ctx.params.id, hello: "world" };
 				}
+			},
+			validated: {
+				params: PARAMS,
+				async handler() {}
+			},
+			held: {
+				params: PARAMS,
+				timeout: 5000,
+				circuitBreaker: { enabled: true },
+				bulkhead: { enabled: true },
+				async handler() {}
 			},
 			async echo(ctx) {
 				return ctx.params;
@@ -108,6 +121,12 @@ function operationOf(broker, command) {
 		},
 		async cached(count) {
 			for (let i = 0; i < count; i++) await broker.call("bench.cached", { id: 5 });
+		},
+		async validated(count) {
+			for (let i = 0; i < count; i++) await broker.call("bench.validated", { id: 5, name: "Anna" });
+		},
+		async held(count) {
+			for (let i = 0; i < count; i++) await broker.call("bench.held", { id: 5, name: "Anna" });
 		},
 		async emit(count) {
 			for (let i = 0; i < count; i++) await broker.emit("bench.happened", params);

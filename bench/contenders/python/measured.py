@@ -132,7 +132,23 @@ def _operation(broker: Caller, command: Mapping[str, Any]) -> Operation:
         for _ in range(count):
             await broker.call("bench.cached", {"id": 5})
 
-    known: dict[str, Operation] = {"local": local, "nested": nested, "cached": cached, "emit": emit, "remote": remote}
+    async def validated(count: int) -> None:
+        for _ in range(count):
+            await broker.call("bench.validated", {"id": 5, "name": "Anna"})
+
+    async def held(count: int) -> None:
+        for _ in range(count):
+            await broker.call("bench.held", {"id": 5, "name": "Anna"})
+
+    known: dict[str, Operation] = {
+        "local": local,
+        "nested": nested,
+        "cached": cached,
+        "validated": validated,
+        "held": held,
+        "emit": emit,
+        "remote": remote,
+    }
     return known[command["operation"]]
 
 

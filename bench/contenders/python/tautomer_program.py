@@ -8,6 +8,8 @@ from measured import Options, answer_commands, read_options, run
 
 from tautomer import Broker, Context, Service, Settings, action, event
 
+PARAMS = {"id": {"type": "number", "positive": True}, "name": {"type": "string", "min": 2}}
+
 
 class Bench(Service):
     name = "bench"
@@ -23,6 +25,14 @@ class Bench(Service):
     @action(cache={"keys": ["id"]})
     async def cached(self, ctx: Context) -> dict[str, Any]:
         return {"id": ctx.params["id"], "hello": "world"}
+
+    @action(params=PARAMS)
+    async def validated(self, ctx: Context) -> None:
+        pass
+
+    @action(params=PARAMS, timeout=5.0, circuit_breaker=True, bulkhead=True)
+    async def held(self, ctx: Context) -> None:
+        pass
 
     @action
     async def echo(self, ctx: Context) -> Any:

@@ -99,13 +99,8 @@ class Pool:
         """Other limits from now on; who is in stays in."""
         with self._lock:
             self.options = options
-            called, late = self._bulkhead.resize(options.max_workers, options.queue_max, self._clock())
-            for _ in called:
-                self._started()
-            unheard = sum(not ticket.tell(Entry.IN) for ticket in called)
-            _tell_late(late)
-        for _ in range(unheard):
-            self.leave()
+            self._bulkhead.resize(options.max_workers, options.queue_max)
+            self._call(*self._bulkhead.call_next(self._clock()))
 
     # --- places ---
 
@@ -138,7 +133,7 @@ class Pool:
         """It waits no longer. What became of it: it may have been called before anybody told it."""
         with self._lock:
             if ticket.verdict is None:
-                self._bulkhead.withdraw(ticket)
+                self._bulkhead.withdraw(ticket, self._clock())
                 ticket.verdict = Entry.LATE
             return ticket.verdict
 
@@ -163,14 +158,20 @@ class Pool:
         """Give a place back: whoever is next has it."""
         with self._lock:
             self._done += 1
-            while True:
-                called, late = self._bulkhead.leave(self._clock())
-                _tell_late(late)
-                if called is None:
-                    return
-                if called.tell(Entry.IN):
-                    self._started()
-                    return
+            self._call(*self._bulkhead.leave(self._clock()))
+
+    def _call(self, called: _Ticket | None, late: list[_Ticket]) -> None:
+        """Let in whoever is next, and still there, and all others for whom there is room."""
+        bulkhead = self._bulkhead
+        while True:
+            _tell_late(late)
+            if called is None:
+                return
+            if called.tell(Entry.IN):
+                self._started()
+                called, late = bulkhead.call_next(self._clock())
+            else:
+                called, late = bulkhead.leave(self._clock())
 
     # --- threads ---
 

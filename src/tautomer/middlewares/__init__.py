@@ -8,11 +8,12 @@ Outermost first, around the user's own middlewares and the handler:
 3. Fallbacks: above all that can fail.
 4. CircuitBreakers: above Timeout, so that a timeout counts as a failure.
 5. Timeout: above the bulkhead, so that the time counts from when the call arrives.
-6. Caching: above the bulkhead, as a hit takes no place; above validation and the user's own, which a hit skips, as in Node.
-7. Bulkheads: above validation, so that what is refused has cost nothing.
-8. Validating: below everything that counts or shortens calls, above hooks and the user's own, which may
+6. RateLimits: above caching, as a hit was asked for, too.
+7. Caching: above the bulkhead, as a hit takes no place; above validation and the user's own, which a hit skips, as in Node.
+8. Bulkheads: above validation, so that what is refused has cost nothing.
+9. Validating: below everything that counts or shortens calls, above hooks and the user's own, which may
    rely on params that were checked.
-9. ActionHooks: the innermost of all, as they belong to the service.
+10. ActionHooks: the innermost of all, as they belong to the service.
 
 Other attempts stand around the choice of the endpoint, at the caller: see `tautomer.retrying`.
 A built-in that is off for an action returns the handler unchanged, so that it is not in the chain.
@@ -33,6 +34,7 @@ from tautomer.middlewares.circuit_breaker import CircuitBreakers
 from tautomer.middlewares.debounce import Debounces
 from tautomer.middlewares.fallback import Fallbacks
 from tautomer.middlewares.hooks import ActionHooks
+from tautomer.middlewares.rate_limit import RateLimits
 from tautomer.middlewares.throttle import Throttles
 from tautomer.middlewares.timeout import Timeout
 from tautomer.middlewares.validating import Validating
@@ -51,6 +53,7 @@ __all__ = [
     "Debounces",
     "Encryption",
     "Fallbacks",
+    "RateLimits",
     "Throttles",
     "Timeout",
     "Validating",
@@ -70,6 +73,7 @@ def built_in(settings: Settings, cache: Cache | None) -> tuple[Middleware, ...]:
         Fallbacks(),
         CircuitBreakers(settings.circuit_breaker),
         Timeout(settings.request_timeout),
+        RateLimits(),
         *_caching(cache),
         Bulkheads(settings.bulkhead),
         Validating(settings.validator),

@@ -62,6 +62,10 @@ class CircuitBreakers(Middleware):
     def remote_action(self, next_handler: Handler, endpoint: Endpoint) -> Handler:
         return self._around(next_handler, endpoint, _announced(endpoint.entry.get("circuitBreaker")))
 
+    def are_closed(self, action: str) -> bool:
+        """Whether no circuit of an action is open, or about to be tried."""
+        return not self._open or all(endpoint.name != action for endpoint in self._open)
+
     def _around(self, next_handler: Handler, endpoint: Endpoint, own: object) -> Handler:
         settings = chosen(self._settings, own, f"circuit_breaker of '{endpoint.name}'")
         if not settings.enabled or endpoint.name.startswith("$"):
@@ -70,14 +74,19 @@ class CircuitBreakers(Middleware):
         clock = self._broker.clock
         circuit = self._circuit(endpoint, settings)
         is_failure = settings.check or _is_servers
-        node_id = endpoint.node_id
+        node_id, succeeded = endpoint.node_id, circuit.succeeded
+        closed = Circuit.CLOSED  # A member of an Enum costs two look-ups.
 
         async def guarded(ctx: Context[Any]) -> Any:
-            permit = circuit.allow(clock())
-            if permit is None:
-                raise ServiceNotAvailableError(endpoint.name, node_id)
-            if permit.trial:
-                self._offer(endpoint, False)  # Nobody else, until it is known how this ends.
+            if circuit.state is closed:
+                permit = circuit.usual
+            else:
+                asked = circuit.allow(clock())
+                if asked is None:
+                    raise ServiceNotAvailableError(endpoint.name, node_id)
+                permit = asked
+                if permit.trial:
+                    self._offer(endpoint, False)  # Nobody else, until it is known how this ends.
             try:
                 result = await next_handler(ctx)
             except asyncio.CancelledError:
@@ -88,7 +97,7 @@ class CircuitBreakers(Middleware):
                 own_fault = getattr(error, "node_id", None) in (None, node_id) and is_failure(error)
                 circuit.ended(permit, Outcome.FAILURE if own_fault else Outcome.REFUSED, clock())
                 raise
-            circuit.ended(permit, Outcome.SUCCESS, clock())
+            succeeded(permit, clock())
             return result
 
         return guarded

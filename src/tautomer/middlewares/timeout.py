@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, Final
 
 from tautomer.context import Context
 from tautomer.errors import RequestTimeoutError
@@ -18,9 +19,28 @@ async def within(seconds: float, handler: Handler, ctx: Context[Any], endpoint: 
     Raises:
         RequestTimeoutError: It was not done in time.
     """
-    ends = ctx.broker.clock() + seconds
+    broker = ctx.broker
+    ends = broker.clock() + seconds
     if ctx.deadline is None or ends < ctx.deadline:
         ctx.deadline = ends
+    if seconds < SHORT:
+        return await _within_short(seconds, handler, ctx, endpoint)
+    deadlines = broker.deadlines
+    watch = deadlines.watch(ends)
+    try:
+        result = await handler(ctx)
+    except asyncio.CancelledError as error:
+        if deadlines.over(watch):
+            raise RequestTimeoutError(endpoint.name, endpoint.node_id) from error
+        raise
+    except BaseException:
+        deadlines.over(watch)
+        raise
+    deadlines.over(watch)
+    return result
+
+
+async def _within_short(seconds: float, handler: Handler, ctx: Context[Any], endpoint: Endpoint) -> Any:
     limit = asyncio.timeout(seconds)
     try:
         async with limit:
@@ -29,6 +49,10 @@ async def within(seconds: float, handler: Handler, ctx: Context[Any], endpoint: 
         if not limit.expired():
             raise  # The handler's own.
         raise RequestTimeoutError(endpoint.name, endpoint.node_id) from error
+
+
+SHORT: Final = 1.0
+"""Seconds under which a timeout has a timer of its own: it would be a good part of them too late."""
 
 
 class Timeout(Middleware):
@@ -45,11 +69,11 @@ class Timeout(Middleware):
             return next_handler
         limit = seconds
 
-        async def timed(ctx: Context[Any]) -> Any:
+        def timed(ctx: Context[Any]) -> Coroutine[Any, Any, Any]:
             # A call that was given a time of its own is held to that by whoever gave it: the
             # caller's option, or the REQ of another node (protocol section 3.4).
             if ctx.timeout is not None or ctx.node_id is not None:
-                return await next_handler(ctx)
-            return await within(limit, next_handler, ctx, endpoint)
+                return next_handler(ctx)
+            return within(limit, next_handler, ctx, endpoint)
 
         return timed

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tautomer.context import Context
 from tautomer.definitions import Method, Where, by_context, takes_context
 from tautomer.errors import BrokerOptionsError, ServiceSchemaError
+from tautomer.places import Asked
 from tautomer.ports import Handler
 
 if TYPE_CHECKING:
@@ -105,9 +106,7 @@ class Pools:
                 return method(own) if wants_context else method()
 
             try:
-                result = await self._thread_pool().run(
-                    name, begin, ctx.deadline, asked_as=ctx.node_id and ctx.id, patient=patient
-                )
+                result = await self._thread_pool().run(name, begin, ctx.deadline, asked=Asked.by(ctx), patient=patient)
             except asyncio.CancelledError:
                 raise  # It may go on, and `own` with it.
             except BaseException:

@@ -24,6 +24,7 @@ from tautomer.context import Context
 from tautomer.definitions import Method
 from tautomer.errors import MoleculerServerError, SerializationError, ServiceSchemaError
 from tautomer.loader import FILE_MODULES
+from tautomer.places import Asked
 from tautomer.pools import child
 from tautomer.pools.child import READY, Ask, Done, Errand, Target, packed, unpacked
 from tautomer.protocol.streams import EMPTY
@@ -105,8 +106,8 @@ class ProcessPool:
                 finally:
                     self._give_back(one)
 
-        asked_as = ctx.node_id and ctx.id
-        return await self._threads.run(name, stand_by, ctx.deadline, asked_as=asked_as, patient=patient)
+        asked = Asked.by(ctx)
+        return await self._threads.run(name, stand_by, ctx.deadline, asked=asked, patient=patient)
 
     def statistics(self) -> dict[str, int]:
         return {**self._threads.statistics(), "processes": len(self._all), "died": self._died}

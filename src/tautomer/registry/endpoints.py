@@ -32,7 +32,7 @@ class Endpoint:
         available: False while it is not to be chosen.
         own_tasks: How many more requests for it get a task each, as one of them waited for something (see `Shift`).
         strategy: What makes the strategy of its list, where its own definition says so.
-        repeated: Whether it asks for calls that failed to be made again.
+        repeated: Whether it asks for calls that failed, or take long, to be made again.
     """
 
     __slots__ = (
@@ -73,8 +73,7 @@ class Endpoint:
         self.closed = self.visibility in ("protected", "private")
         self.available = True
         self.own_tasks = 0
-        own = entry.get("retryPolicy")
-        self.repeated = own is not None and own is not False
+        self.repeated = any(entry.get(own) not in (None, False) for own in ("retryPolicy", "hedge"))
         self.node: Node | None = None
         self.strategy: Callable[[], Strategy] | None = None
 
@@ -202,7 +201,7 @@ class EndpointList:
 
     @property
     def repeated(self) -> bool:
-        """Whether the action asks for calls that failed to be made again. Then `only` is None: they go the whole way."""
+        """Whether the action asks for calls that failed, or take long, to be made again. Then `only` is None: they go the whole way."""
         return self._repeating > 0
 
     @property

@@ -18,21 +18,23 @@ class RollingCounts:
         slow: Of that, what took too long.
     """
 
-    __slots__ = ("_buckets", "_slot", "_width", "errors", "slow", "total")
+    __slots__ = ("_bucket", "_buckets", "_slot", "_until", "_width", "errors", "slow", "total")
 
     def __init__(self, window: float, buckets: int) -> None:
         self._width = window / buckets
         self._buckets = [[0, 0, 0] for _ in range(buckets)]
-        # Number of the bucket in time; its place in the ring is the rest of a division.
+        # Number of the bucket in time; its place in the ring is the rest of a division. Until when it lasts is kept,
+        # so that most of what is counted costs no division.
         self._slot = 0
+        self._until = self._width
+        self._bucket = self._buckets[0]
         self.total = self.errors = self.slow = 0
 
     def add(self, now: float, error: bool = False, slow: bool = False) -> None:
         """Count one. `now` never goes back."""
-        slot = int(now / self._width)
-        if slot != self._slot:
-            self._advance(slot)
-        bucket = self._buckets[slot % len(self._buckets)]
+        if now >= self._until:
+            self._advance(int(now / self._width))
+        bucket = self._bucket
         bucket[0] += 1
         self.total += 1
         if error:
@@ -44,9 +46,8 @@ class RollingCounts:
 
     def forget(self, now: float) -> None:
         """Drop what is out of the window."""
-        slot = int(now / self._width)
-        if slot != self._slot:
-            self._advance(slot)
+        if now >= self._until:
+            self._advance(int(now / self._width))
 
     def clear(self) -> None:
         """Drop everything."""
@@ -66,3 +67,5 @@ class RollingCounts:
                 self.slow -= bucket[2]
                 bucket[:] = (0, 0, 0)
         self._slot = slot
+        self._bucket = self._buckets[slot % size]
+        self._until = (slot + 1) * self._width

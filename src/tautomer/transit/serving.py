@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import UNSET
 
@@ -28,6 +28,8 @@ from tautomer.protocol.refusals import leaving, let_through
 from tautomer.protocol.topics import Topics
 from tautomer.registry.endpoints import Endpoint
 from tautomer.registry.registry import Registry
+from tautomer.resilience.adaptive import AdaptiveLimit
+from tautomer.resilience.retry import is_repeated
 from tautomer.stream import PLAIN_TYPES, TAKEN, Stream
 from tautomer.transit.answers import Answers, Publish
 from tautomer.transit.shift import Shift
@@ -48,6 +50,9 @@ class Serving:
 
     Attributes:
         refusing: While true, requests are answered as not run, and go elsewhere.
+        in_flight_max: How many there may be at once, running and in line.
+        refused: How many were turned away because there were too many, so far.
+        expired: How many were not run because their time was over before their turn, so far.
         answers: Sends the answers.
     """
 
@@ -60,7 +65,7 @@ class Serving:
         publish: Publish,
         timeout: float,
         level_max: int,
-        in_flight_max: int,
+        in_flight_max: int | Literal["adaptive"],
         queue_delay: float,
         drop: Drop,
         streaming: Streaming,
@@ -71,15 +76,20 @@ class Serving:
         self._node_id = registry.local_node.id
         self._timeout = timeout
         self._level_max = level_max
-        self._in_flight_max = in_flight_max
+        self._limit: AdaptiveLimit | None = None
+        if not isinstance(in_flight_max, int):
+            self._limit = AdaptiveLimit()
+            in_flight_max = self._limit.limit
+        self.in_flight_max: int = in_flight_max
+        self.refused = self.expired = 0
         self._drop = drop
         self._seen = SeenRequests()
         self._streaming = streaming
         self._running: dict[Context[Any], asyncio.Task[Any] | None] = {}
-        self._shift = Shift(self._serve, self._running)
+        self._shift = Shift(self._serve if self._limit is None else self._serve_measured, self._running)
         self._sweep = Sweep(SWEEP, self._look)
         self._look_due = 0.0
-        self._line: Admission[tuple[Request, Context[Any]]] = Admission(queue_delay)
+        self._line: Admission[tuple[Request, Context[Any]]] = Admission(queue_delay, self.in_flight_max)
         # Whether what comes is to stand in line: others do, or the loop does not keep up.
         self._queueing = False
         self._turning = False
@@ -145,7 +155,7 @@ class Serving:
             or endpoint.closed
             or self.refusing
             or not usual_level
-            or len(self._running) + len(self._line.waiting) >= self._in_flight_max
+            or len(self._running) + len(self._line.waiting) >= self.in_flight_max
         ) and (refusal := self._refusal(packet, endpoint)) is not None:
             self.answers.error(packet, refusal, None)
             return
@@ -201,8 +211,7 @@ class Serving:
             self._turn_soon()
             line.add((packet, ctx), self._clock())
         elif line.cost and line.refuses(self._clock(), ctx.deadline):
-            size = len(line.waiting)
-            self.answers.error(packet, QueueIsFullError(packet.action, self._node_id, size=size, limit=size), ctx)
+            self.answers.error(packet, self._full(packet, len(line.waiting), len(line.waiting)), ctx)
         else:
             line.waiting.append((packet, ctx))
 
@@ -222,6 +231,7 @@ class Serving:
         asyncio.get_running_loop().call_soon(self._mark)
         for packet, ctx in line.take(now, now - self._marked_at, len(self._running)):
             if line.cost and line.too_late(now, ctx.deadline):
+                self.expired += 1
                 self.answers.error(packet, RequestTimeoutError(packet.action, self._node_id), ctx)
             else:
                 self._shift.start(packet, ctx)
@@ -239,21 +249,42 @@ class Serving:
             return ServiceNotFoundError(packet.action, self._node_id)
         if self._level_max and packet.level is not None and packet.level > self._level_max:
             return MaxCallLevelError(self._node_id, self._level_max)
-        if len(self._running) + len(self._line.waiting) >= self._in_flight_max:
-            return QueueIsFullError(packet.action, self._node_id, size=len(self), limit=self._in_flight_max)
+        if len(self._running) + len(self._line.waiting) >= self.in_flight_max:
+            return self._full(packet, len(self), self.in_flight_max)
         return None
 
-    async def _serve(self, packet: Request, ctx: Context[Any]) -> None:
+    def _full(self, packet: Request, size: int, limit: int) -> QueueIsFullError:
+        self.refused += 1
+        error = QueueIsFullError(packet.action, self._node_id, size=size, limit=limit)
+        error.retryable = not is_repeated(packet.headers)
+        return error
+
+    async def _serve_measured(self, packet: Request, ctx: Context[Any]) -> None:
+        """`_serve`, and tell the limit how long it took."""
+        assert self._limit is not None
+        began, running, good = self._clock(), len(self._running), False
+        try:
+            good = await self._serve(packet, ctx)
+        finally:
+            now = self._clock()
+            # What is not done in time is the slowest of all. What failed may have been quick only for that.
+            if good or (ctx.deadline is not None and began < ctx.deadline <= now):
+                self._limit.ended(now - began, now, running)
+                self.in_flight_max = self._line.places = self._limit.limit
+
+    async def _serve(self, packet: Request, ctx: Context[Any]) -> bool:
+        """Run a request and answer it. Returns whether it went well, and has ended; a stream goes on."""
         try:
             try:
                 # Its turn may come late: something held up the loop, and the caller has given up by now (promise C4).
                 clock, handler = self._clock, ctx.endpoint.handler
                 if ctx.deadline is not None and clock() >= ctx.deadline:
+                    self.expired += 1
                     raise RequestTimeoutError(packet.action, self._node_id)
                 result = await handler(ctx)
                 if type(result) in PLAIN_TYPES or not hasattr(result, "__aiter__"):
                     self.answers.result(packet, ctx, result)
-                    return
+                    return True
                 sending = await self._streaming.sending.open_answer(packet, ctx, result)
             except asyncio.CancelledError:
                 overdue = ctx.deadline is not None and self._clock() >= ctx.deadline
@@ -264,9 +295,10 @@ class Serving:
                 # SystemExit in a handler, too, is an error of that call and not the end of the node.
                 let_through(error, packet.action, self._node_id, packet.id)
                 self.answers.error(packet, error, ctx)
-                return
+                return False
             # A stream that runs counts as in flight until its end; its errors are told by its last packet.
             await sending
+            return False
         finally:
             self._running.pop(ctx, None)
 

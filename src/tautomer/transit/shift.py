@@ -38,7 +38,7 @@ class Shift:
 
     def __init__(
         self,
-        serve: Callable[[Request, Context[Any]], Coroutine[Any, Any, None]],
+        serve: Callable[[Request, Context[Any]], Coroutine[Any, Any, object]],
         running: dict[Context[Any], asyncio.Task[Any] | None],
     ) -> None:
         self._serve = serve

@@ -327,6 +327,9 @@ class Transit:
         return {
             "pending": len(self._pending),
             "in_flight": len(self.serving),
+            "in_flight_max": self.serving.in_flight_max,
+            "refused": self.serving.refused,
+            "expired": self.serving.expired,
             "orphans": self._pending.orphans,
             "dropped": dict(self.dropped),
             "unsent": self.serving.answers.unsent,

@@ -45,7 +45,8 @@ class RateLimiter:
 
     Attributes:
         limit: Hits that a window allows.
-        hit_at_once: Counts a hit of `address_key`, where that is what is counted, and here; else None.
+        clock: As above.
+        hit_at_once: Counts a hit of `address_key`, at this time, where that is what is counted, and here; else None.
     """
 
     def __init__(
@@ -54,10 +55,10 @@ class RateLimiter:
         self.settings = settings
         self.limit = settings.limit
         self._store = store
-        self._clock = clock
+        self.clock = clock
         self._wall_ms = wall_ms
         # Where nothing need be awaited, what a request costs is a look into a dict.
-        self.hit_at_once = store.hit if isinstance(store, MemoryStore) and settings.key is None else None
+        self.hit_at_once = store.windows.hit if isinstance(store, MemoryStore) and settings.key is None else None
         self._limits = (
             f"X-Rate-Limit-Limit: {settings.limit}\r\n"
             f'RateLimit-Policy: "default";q={settings.limit};w={math.ceil(settings.window)}\r\n'
@@ -73,7 +74,7 @@ class RateLimiter:
         key = await self._key(request)
         if not key:
             return None
-        if self._clock() >= self._asks_again:
+        if self.clock() >= self._asks_again:
             try:
                 async with asyncio.timeout(STORE_TIME):
                     hit = self._store.hit(key)
@@ -114,7 +115,7 @@ class RateLimiter:
         return text if len(text) <= _KEY_CHARS_MAX else hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
     def _failed(self, error: Exception) -> None:
-        now = self._clock()
+        now = self.clock()
         self._asks_again = now + STORE_PAUSE
         if now >= self._warns_again:
             self._warns_again = now + WARNING_PAUSE

@@ -4,21 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
+
+from tautomer.resilience.ratelimit import Hit
 
 __all__ = ["Hit", "OwnStore", "RateLimitStore"]
-
-
-class Hit(NamedTuple):
-    """One hit, counted.
-
-    Attributes:
-        hits: Hits of the key in its window, this one included.
-        resets_in: Seconds until the window ends.
-    """
-
-    hits: int
-    resets_in: float
 
 
 class RateLimitStore(Protocol):

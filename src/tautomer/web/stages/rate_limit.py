@@ -12,7 +12,7 @@ __all__ = ["rate_limit_stage"]
 
 def rate_limit_stage(limiter: RateLimiter) -> Stage | Asks:
     """Count the request; over the limit it is answered 429 with ``Retry-After``."""
-    hit_at_once = limiter.hit_at_once
+    hit_at_once, clock = limiter.hit_at_once, limiter.clock
 
     def tell(exchange: Exchange, hit: Hit | None) -> None:
         if hit is not None:
@@ -20,7 +20,7 @@ def rate_limit_stage(limiter: RateLimiter) -> Stage | Asks:
 
     if hit_at_once is None:
         return Asks(lambda exchange: limiter.count(exchange.request), tell)
-    return lambda exchange: _tell(exchange, hit_at_once(address_key(exchange.request.client)), limiter)
+    return lambda exchange: _tell(exchange, hit_at_once(address_key(exchange.request.client), clock()), limiter)
 
 
 def _tell(exchange: Exchange, hit: Hit, limiter: RateLimiter) -> None:
