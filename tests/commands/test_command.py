@@ -367,7 +367,7 @@ def test_where_both_fail_the_last_is_told(virtually: Virtually) -> None:
 def test_a_percentile_waits_until_there_is_one_and_nothing_is_sent_twice_past_the_budget(virtually: Virtually) -> None:
     class Measured(Uneven):
         command_key = "measured"
-        hedge = {"delay": "p50", "budget": 0, "budget_per_second": 0.2}
+        hedge = {"delay": "p50", "budget": 0, "budget_per_second": 0.3}
 
     async def ask(_testing: Any) -> list[int]:
         made = [Measured(0.1, 0.1) for _ in range(20)] + [Measured(0.5, 0.1) for _ in range(4)]
