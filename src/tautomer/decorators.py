@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar, overload
 
 import msgspec
 
-from tautomer.definitions import VISIBILITIES, Visibility, Where
+from tautomer.definitions import VISIBILITIES, Visibility, Where, is_seconds
 from tautomer.errors import ServiceSchemaError
 
 M = TypeVar("M", bound=Callable[..., Any])
@@ -109,7 +109,7 @@ def action(
     name = _named("action", extra.pop("name", None) or function)
     if visibility is not None and visibility not in VISIBILITIES:
         raise ServiceSchemaError(f"action visibility is one of {', '.join(VISIBILITIES)}, not {visibility!r}")
-    if timeout is not None and not _is_seconds(timeout):
+    if timeout is not None and not is_seconds(timeout):
         raise ServiceSchemaError(f"action timeout is a number of seconds, not {timeout!r}")
     where = _where("action", blocking, process)
     mark = ActionMark(
@@ -168,7 +168,7 @@ def event(
     if callable(pattern):
         return _add(pattern, EventMark())
     for option, seconds in (("throttle", throttle), ("debounce", debounce)):
-        if seconds is not None and not _is_seconds(seconds):
+        if seconds is not None and not is_seconds(seconds):
             raise ServiceSchemaError(f"event {option} is a number of seconds, not {seconds!r}")
     mark = EventMark(
         name=_named("event", name or pattern),
@@ -199,7 +199,3 @@ def _where(kind: str, blocking: bool | None, process: bool | None) -> Where | No
     if blocking or process:
         return "thread" if blocking else "process"
     return None if blocking is None and process is None else "loop"
-
-
-def _is_seconds(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")

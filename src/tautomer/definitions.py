@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
+from tautomer.errors import ServiceSchemaError
 from tautomer.stream import OwnStream
 
 Visibility: TypeAlias = Literal["published", "public", "protected", "private"]
@@ -17,6 +18,9 @@ Where: TypeAlias = Literal["loop", "thread", "process"]
 """Where a method runs: on the event loop, or in a thread or a process beside it."""
 
 Method: TypeAlias = Callable[..., Any]
+
+SERVICE_POLICIES: Final = ("circuit_breaker", "bulkhead", "retry_policy", "rate_limit", "hedge", "fallback", "cache")
+"""What a service may say for all of its actions, in its settings, under these names after a ``$``."""
 
 
 class ActionDef(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +46,28 @@ class ActionDef(msgspec.Struct, frozen=True, kw_only=True):
     rest: Any = None
     where: Where = "loop"
     extra: Mapping[str, Any] = msgspec.field(default_factory=dict)
+
+    def in_service(self, settings: Mapping[str, Any]) -> ActionDef:
+        """The same, with what its service's settings say for all of its actions: ``$circuit_breaker``, ``$timeout``, …
+
+        Mappings are merged, and what the action says itself goes before.
+
+        Raises:
+            ServiceSchemaError: The timeout is no number of seconds.
+        """
+        extra, timeout = dict(self.extra), self.timeout
+        for name in SERVICE_POLICIES:
+            common = settings.get(f"${name}", settings.get(f"${camel_case(name)}"))
+            own = extra.get(name)
+            if common is None:
+                continue
+            if isinstance(common, Mapping) and isinstance(own, Mapping):
+                extra[name] = {**common, **own}
+            elif own is None or (own is True and isinstance(common, Mapping)):
+                extra[name] = common
+        if timeout is None and (timeout := settings.get("$timeout")) is not None and not is_seconds(timeout):
+            raise ServiceSchemaError(f"a service's $timeout is a number of seconds, not {timeout!r}")
+        return msgspec.structs.replace(self, extra=extra, timeout=timeout)
 
     def wire(self, full_name: str, params: Any) -> dict[str, Any]:
         """The entry of this action in INFO (protocol section 3.1). `params` is the schema's wire form."""
@@ -135,6 +161,17 @@ def _policies(extra: Mapping[str, Any]) -> dict[str, Any]:
                 wire, unit = options.get(option, (option, 1))
                 told[known_as][wire] = value * unit if isinstance(value, int | float) and unit != 1 else value
     return told
+
+
+def camel_case(name: str) -> str:
+    """Node's spelling of one of our names."""
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
+def is_seconds(value: object) -> bool:
+    """Whether a value is a number of seconds, 0 or more."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
 
 
 def takes_context(method: Method) -> bool:

@@ -37,6 +37,7 @@ class Publishing:
     ) -> None:
         self._broker = broker
         self._table = table
+        self._audiences = table.audiences
         self._services_changed = services_changed
         self._scope = TaskScope("events")
         self.delivery = Delivery(self._scope)
@@ -72,7 +73,7 @@ class Publishing:
             )
         if groups is None and meta is None and parent is None and headers is None and kind == "emit":
             # One plain listener on this node: nothing to choose, nothing to wait for.
-            plain = self._table.audience(event).plain
+            plain = self._audiences[event].plain
             if plain is not None:
                 ctx: Context[Any] = Context(self._broker, {} if data is None else data, plain, event, kind)
                 self.delivery.tell_plain(plain, ctx)

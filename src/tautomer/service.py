@@ -155,7 +155,7 @@ class Service:
                 own[name] = attribute, _action_def(name, method, mark, found[name][1] if name in found else None)
             kept = {name: one for name, one in found.items() if name in own or not hasattr(source, one[0])}
             found = {**kept, **own}
-        return [definition for _attribute, definition in found.values()]
+        return [definition.in_service(self.settings) for _attribute, definition in found.values()]
 
     def event_defs(self) -> list[EventDef]:
         """What it listens to; several methods may hear the same pattern and group, the mixins' first.

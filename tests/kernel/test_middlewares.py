@@ -502,7 +502,7 @@ async def test_what_nobody_overrides_is_not_in_the_chain(mesh: Mesh) -> None:
 
     assert math.add == local.handler  # type: ignore[attr-defined]  # It is Math.
     assert transit.request == remote.handler.func  # type: ignore[attr-defined]  # Bound to its endpoint, and nothing more.
-    assert math.on_told == here.registry.events.audience("told").lists[0].local[0].handler  # type: ignore[attr-defined]
+    assert math.on_told == here.registry.events.audiences["told"].lists[0].local[0].handler  # type: ignore[attr-defined]
     assert transit._send == transit._transporter.send
     assert transit._publish == transit._encode_and_send
     assert transit._handle == transit._dispatch

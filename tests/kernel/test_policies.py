@@ -18,6 +18,7 @@ from tautomer.errors import (
     RequestSkippedError,
     RequestTimeoutError,
     ServiceNotAvailableError,
+    ServiceSchemaError,
 )
 from tests.kernel.mesh import Clock, nodes, until
 
@@ -94,6 +95,72 @@ async def outcomes(broker: Broker, action_name: str, count: int) -> list[str]:
         except Exception as error:
             seen.append(type(error).__name__)
     return seen
+
+
+# --- of a whole service ---
+
+
+class Common(Moody):
+    """What it says of all its actions, in either spelling."""
+
+    settings = {
+        "$circuitBreaker": {"min_request_count": 2, "threshold": 0.5},
+        "$bulkhead": {"concurrency": 1, "max_queue_size": 0},
+        "$fallback": lambda ctx, error: "instead",
+        "$timeout": 7,
+    }
+
+    @action(circuit_breaker=False, bulkhead={"concurrency": 2}, fallback=lambda ctx, error: "of its own", timeout=3)
+    async def own(self, ctx: Context) -> str:
+        return await self._answer()
+
+
+async def test_a_services_policies_hold_for_its_actions_under_their_own(make: Make, clock: Clock):
+    common = Common()
+    await make(common)
+    extras = {one.name: one for one in common.action_defs()}
+
+    plain, own = extras["plain"], extras["own"]
+    assert {"min_request_count": 2, "threshold": 0.5} == plain.extra["circuit_breaker"]
+    assert (7, 3) == (plain.timeout, own.timeout)
+    assert own.extra["circuit_breaker"] is False
+    assert {"concurrency": 2, "max_queue_size": 0} == own.extra["bulkhead"]
+
+
+async def test_a_services_bulkhead_and_fallback_are_in_force(make: Make, clock: Clock):
+    common = Common()
+    broker = await make(common)
+    common.gate = asyncio.Event()
+
+    first = asyncio.get_running_loop().create_task(broker.call("moody.plain"))
+    await until(lambda: common.asked == 1)
+    second = await broker.call("moody.plain")
+    common.gate.set()
+
+    assert ("instead", "well") == (second, await first)
+    common.error = ValueError("no")
+    assert "of its own" == await broker.call("moody.own")
+
+
+async def test_callers_elsewhere_are_told_of_a_services_policies(make: Make, clock: Clock):
+    broker = await make(Common())
+
+    entry = broker.registry.actions["moody.plain"].all[0].entry
+
+    assert {"enabled": True, "minRequestCount": 2, "threshold": 0.5} == entry["circuitBreaker"]
+    assert {"enabled": True, "concurrency": 1, "maxQueueSize": 0} == entry["bulkhead"]
+
+
+def test_a_services_timeout_is_a_number_of_seconds():
+    class Wrong(Service):
+        name = "wrong"
+        settings = {"$timeout": "soon"}
+
+        @action
+        async def plain(self, ctx: Context) -> None: ...
+
+    with pytest.raises(ServiceSchemaError, match="number of seconds"):
+        Wrong().action_defs()
 
 
 # --- circuit breaker ---

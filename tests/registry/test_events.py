@@ -153,21 +153,21 @@ class TestTheCache:
         """Names of events come from others, too."""
         events = table(listener("**", "a"))
         for number in range(NAMES_CACHED + 10):
-            assert 1 == len(events.audience(f"user-{number}").lists)
+            assert 1 == len(events.audiences[f"user-{number}"].lists)
 
-        assert len(events._audiences) <= NAMES_CACHED
+        assert len(events.audiences) <= NAMES_CACHED
 
     def test_keeps_nothing_of_a_name_that_is_too_long_to_be_one(self) -> None:
         events = table(listener("**", "a"))
 
-        assert () == events.audience("x" * 256).lists
-        assert {} == events._audiences
-        assert 1 == len(events.audience("x" * 255).lists)
+        assert () == events.audiences["x" * 256].lists
+        assert {} == events.audiences
+        assert 1 == len(events.audiences["x" * 255].lists)
 
     def test_gives_the_same_answer_twice(self) -> None:
         events = table(listener("x", "a"))
 
-        assert events.audience("x") is events.audience("x")
+        assert events.audiences["x"] is events.audiences["x"]
 
 
 class TestTheListenerToCallAtOnce:
@@ -177,16 +177,16 @@ class TestTheListenerToCallAtOnce:
     def test_is_the_only_one_when_it_is_local_and_plain(self) -> None:
         only = listener("x", ME, plain=self.heard)
 
-        assert only is table(only).audience("x").plain
+        assert only is table(only).audiences["x"].plain
 
     def test_is_nobody_otherwise(self) -> None:
-        assert None is table(listener("x", ME)).audience("x").plain
-        assert None is table(listener("x", "a", plain=self.heard)).audience("x").plain
-        assert None is table().audience("x").plain
+        assert None is table(listener("x", ME)).audiences["x"].plain
+        assert None is table(listener("x", "a", plain=self.heard)).audiences["x"].plain
+        assert None is table().audiences["x"].plain
         two = table(listener("x", ME, plain=self.heard), listener("*", ME, plain=self.heard))
-        assert None is two.audience("x").plain
+        assert None is two.audiences["x"].plain
         shared = table(*(listener("x", ME, of=service(ME, name), plain=self.heard) for name in ("one", "two")))
-        assert None is shared.audience("x").plain
+        assert None is shared.audiences["x"].plain
 
 
 PATTERNS = st.sampled_from(["a", "a.b", "a.*", "*", "**", "a.**", "?.b"])

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tautomer.definitions import camel_case
 from tautomer.errors import BrokerOptionsError
 from tautomer.settings import nearest
 
@@ -113,14 +114,9 @@ def wire_options(strategy: str, given: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in read_options(strategy, given).items():
         kind = OPTIONS[strategy][name]
         if not callable(value):
-            told[_camel_case(name)] = value * kind.wire if isinstance(kind, Number) else value
+            told[camel_case(name)] = value * kind.wire if isinstance(kind, Number) else value
     return told
 
 
 def snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])[A-Z]", lambda found: f"_{found[0]}", name).lower()
-
-
-def _camel_case(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(map(str.capitalize, rest))

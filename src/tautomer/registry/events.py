@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -111,20 +111,40 @@ class Audience(msgspec.Struct, frozen=True):
 NOBODY: Final = Audience((), None)
 
 
+class Audiences(dict[str, Audience]):
+    """By name of an event: who hears it. Found out when somebody asks for the first time, as that takes a while.
+
+    Nobody hears a name that is longer than one may be.
+    """
+
+    def __init__(self, find: Callable[[str], Audience]) -> None:
+        super().__init__()
+        self._find = find
+
+    def __missing__(self, event: str) -> Audience:
+        if len(event) > NAME_CHARS_MAX:
+            return NOBODY  # It comes from a stranger, and is neither to be matched for long nor to be kept.
+        found = self._find(event)
+        if len(self) >= NAMES_CACHED:
+            self.clear()  # Names made up at run time must not grow the table for ever.
+        self[event] = found
+        return found
+
+
 class EventTable:
     """Who listens to what in the whole mesh.
 
     `groups` of the methods below: those that are asked for; None or none of them means all.
     """
 
-    __slots__ = ("_audiences", "_lists", "_prefer_local", "_strategies", "balanced_by_broker")
+    __slots__ = ("_lists", "_prefer_local", "_strategies", "audiences", "balanced_by_broker")
 
     def __init__(self, strategies: Strategies, prefer_local: bool, balanced: bool = False) -> None:
         self._strategies = strategies
         self.balanced_by_broker = balanced
         self._prefer_local = prefer_local
         self._lists: dict[tuple[str, str], Listeners] = {}
-        self._audiences: dict[str, Audience] = {}
+        self.audiences = Audiences(self._find)
 
     @property
     def lists(self) -> tuple[Listeners, ...]:
@@ -138,7 +158,7 @@ class EventTable:
             strategy = self._strategies.for_list(endpoint.strategy, endpoint.entry)
             listeners = self._lists[key] = Listeners(endpoint.name, endpoint.group, strategy, self._prefer_local)
         listeners.put(endpoint)
-        self._audiences.clear()
+        self.audiences.clear()
 
     def remove(self, endpoint: EventEndpoint) -> None:
         """Forget a subscription."""
@@ -148,19 +168,7 @@ class EventTable:
             listeners.remove(endpoint)
             if not listeners:
                 del self._lists[key]
-            self._audiences.clear()
-
-    def audience(self, event: str) -> Audience:
-        """Who hears events of this name; nobody, if it is longer than a name may be."""
-        found = self._audiences.get(event)
-        if found is None:
-            if len(event) > NAME_CHARS_MAX:
-                return NOBODY  # It comes from a stranger, and is neither to be matched for long nor to be kept.
-            found = self._find(event)
-            if len(self._audiences) >= NAMES_CACHED:
-                self._audiences.clear()  # Names made up at run time must not grow the table for ever.
-            self._audiences[event] = found
-        return found
+            self.audiences.clear()
 
     def _find(self, event: str) -> Audience:
         lists = tuple(listeners for listeners in self._lists.values() if listeners.hears(event))
@@ -173,7 +181,7 @@ class EventTable:
     ) -> list[tuple[EventEndpoint, str]]:
         """One endpoint of each list that hears the event and whose group is asked for, with that group."""
         chosen = []
-        for listeners in self.audience(event).lists:
+        for listeners in self.audiences[event].lists:
             if groups and listeners.group not in groups:
                 continue
             endpoint = listeners.next(ctx)
@@ -185,7 +193,7 @@ class EventTable:
         """Every endpoint that hears the event."""
         return [
             endpoint
-            for listeners in self.audience(event).lists
+            for listeners in self.audiences[event].lists
             if not groups or listeners.group in groups
             for endpoint in listeners.all
             if endpoint.available
@@ -198,7 +206,7 @@ class EventTable:
     def local_balanced(self, event: str, groups: Sequence[str] | None) -> list[EventEndpoint]:
         """One of this node's own endpoints for each list that hears an event sent to it by another node."""
         chosen = []
-        for listeners in self.audience(event).lists:
+        for listeners in self.audiences[event].lists:
             if not groups or listeners.group in groups:
                 endpoint = listeners.next_local()
                 if endpoint is not None:
@@ -209,11 +217,11 @@ class EventTable:
         """The nodes of which one hears the event in that group."""
         return [
             endpoint.node_id
-            for listeners in self.audience(event).lists
+            for listeners in self.audiences[event].lists
             if listeners.group == group
             for endpoint in listeners.all
         ]
 
     def groups(self, event: str) -> list[str]:
         """The groups that hear the event, each once."""
-        return list(dict.fromkeys(listeners.group for listeners in self.audience(event).lists))
+        return list(dict.fromkeys(listeners.group for listeners in self.audiences[event].lists))
