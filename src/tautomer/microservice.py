@@ -41,6 +41,7 @@ class MicroService(Service):
         accessible_at: What others are told: a URL, or a pair of host and port; None for the above.
         validation_strategies: Where the token of a request is looked for, in order.
         max_parallel_blocking_tasks: Threads for its `def` methods under `start()`.
+        answers_gemstone: Put ``"error": null`` beside results, against the standard: gemstone's own clients look for it.
         periodic_tasks: ``(callable, seconds)`` each: called so often while it runs, never twice at once.
     """
 
@@ -50,6 +51,7 @@ class MicroService(Service):
     accessible_at: str | tuple[str, int] | None = None
     validation_strategies: Sequence[BaseValidationStrategy] = (HeaderValidationStrategy(),)
     max_parallel_blocking_tasks: int = os.cpu_count() or 1
+    answers_gemstone: bool = False
     periodic_tasks: Sequence[tuple[Callable[[], Any], float]] = ()
 
     # --- to be overridden ---

@@ -144,6 +144,15 @@ def test_a_failure_whose_data_has_no_json_form_is_told_without_it() -> None:
     assert {"code": 7, "message": "half ?"} == told["error"]
 
 
+def test_gemstone_s_clients_find_the_error_they_look_for() -> None:
+    batch = parse(written('[{R,"method":"nothing","id":1},{R,"method":"foobar","id":2}]'))
+
+    told = json.loads(reply(batch, [b"5", not_found("foobar")], null_errors=True) or b"")
+
+    assert {"jsonrpc": "2.0", "result": 5, "error": None, "id": 1} == told[0]
+    assert {"jsonrpc", "error", "id"} == set(told[1])
+
+
 def test_two_answers_share_nothing() -> None:
     first = json.loads(response(1, not_found("a")))
     second = json.loads(response(2, not_found("b")))

@@ -178,15 +178,16 @@ def parse(body: bytes | str, limits: Limits = LIMITS) -> Batch:
     return Batch(tuple([_item(one) for one in value]), many=True)
 
 
-def reply(batch: Batch, outcomes: Iterable[Outcome]) -> bytes | None:
+def reply(batch: Batch, outcomes: Iterable[Outcome], null_errors: bool = False) -> bytes | None:
     """The body of the answer; None where there is nothing to be said.
 
     Args:
         outcomes: Of the batch's calls, in their order. Faults and notifications have none.
+        null_errors: As `response`.
     """
     ended = iter(outcomes)
     answers = [
-        response(item.id, next(ended) if isinstance(item, Call) else item.failure)
+        response(item.id, next(ended) if isinstance(item, Call) else item.failure, null_errors)
         for item in batch.items
         if not isinstance(item, Notification)
     ]
@@ -195,12 +196,17 @@ def reply(batch: Batch, outcomes: Iterable[Outcome]) -> bytes | None:
     return b"[" + b",".join(answers) + b"]" if batch.many else answers[0]
 
 
-def response(id: Id, outcome: Outcome) -> bytes:
-    """One answer."""
+def response(id: Id, outcome: Outcome, null_errors: bool = False) -> bytes:
+    """One answer.
+
+    Args:
+        null_errors: Put ``"error":null`` beside a result. That breaks the law, but gemstone's clients look for it.
+    """
     # Ids of more digits than any machine's number are told back digit by digit.
     told = b"null" if id is None else _encode(id)
     if type(outcome) is bytes:
-        return b'{"jsonrpc":"2.0","result":' + outcome + b',"id":' + told + b"}"
+        end = b',"error":null,"id":' if null_errors else b',"id":'
+        return b'{"jsonrpc":"2.0","result":' + outcome + end + told + b"}"
     assert isinstance(outcome, Failure)
     return b'{"jsonrpc":"2.0","error":' + _error(outcome) + b',"id":' + told + b"}"
 

@@ -34,4 +34,5 @@ def gateways_of(services: Iterable[Service]) -> list[ApiGatewayService]:
 
 
 def _route(path: str, services: list[Service]) -> dict[str, Any]:
-    return {"path": path, "jsonrpc": {"services": [service.full_name for service in services]}}
+    old = any(getattr(service, "answers_gemstone", False) for service in services)
+    return {"path": path, "jsonrpc": {"services": [one.full_name for one in services], "null_errors": old}}

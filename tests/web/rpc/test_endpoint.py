@@ -436,6 +436,14 @@ async def test_notifications_over_their_bound_are_dropped_and_counted(door: Open
     vault.release.set()
 
 
+async def test_answers_as_gemstone_s_clients_look_for_them(door: OpenDoor) -> None:
+    made = await door(Calculator, routes=[{"path": "/api", "jsonrpc": {"nullErrors": True}}])
+
+    assert {"jsonrpc": "2.0", "result": 3, "error": None, "id": 1} == await call(made, "sum", {"numbers": [1, 2]})
+    assert {"jsonrpc": "2.0", "result": 3, "error": None, "id": 1} == await call(made, "sum", [1, 2])
+    assert "result" not in await call(made, "nobody")
+
+
 # --- discovery ---
 
 

@@ -104,6 +104,7 @@ class Processor:
 
     Attributes:
         limits: Of a message.
+        null_errors: As `response` has it.
         dropped: Notifications that were dropped, as too many ran.
     """
 
@@ -113,6 +114,7 @@ class Processor:
         self.limits = Limits(batch_max=settings.max_batch)
         self._concurrency = 1 if settings.sequential else settings.batch_concurrency
         self._debug = settings.debug
+        self.null_errors = settings.null_errors
         self._discover = discover
         self.methods = methods
         self._scope = TaskScope("json-rpc notifications")
@@ -131,7 +133,7 @@ class Processor:
         if not batch.many:
             item = batch.items[0]
             if isinstance(item, Call):
-                return reply(batch, (await self._run(item, asker, asker.ctx),))
+                return reply(batch, (await self._run(item, asker, asker.ctx),), self.null_errors)
             if isinstance(item, Notification):
                 self._notify(item, asker)
                 return None
@@ -142,7 +144,7 @@ class Processor:
                 self._notify(item, asker)
             elif isinstance(item, Call):
                 calls.append(item)
-        return reply(batch, await self._run_all(calls, asker))
+        return reply(batch, await self._run_all(calls, asker), self.null_errors)
 
     async def _run_all(self, calls: list[Call], asker: Asker) -> list[Outcome]:
         """Outcomes in the order of the calls; so many run at once."""

@@ -28,6 +28,7 @@ def quick_endpoint(
     """
     processor = endpoint.processor
     find, limits, encoded, failure = processor.methods.find, processor.limits, processor.encoded, processor.failure
+    null_errors = processor.null_errors
     clock = broker.clock
     own_service = caller.service.full_name
 
@@ -85,6 +86,6 @@ def quick_endpoint(
         request.ends = None
         if request.late:
             request.take_cancel_back()
-        return Reply(200, [JSON_TYPE], response(call.id, outcome))
+        return Reply(200, [JSON_TYPE], response(call.id, outcome, null_errors))
 
     return handle

@@ -29,6 +29,7 @@ class JsonRpcSettings:
         sequential: Run a batch one after the other, in order.
         discover: Whether ``rpc.discover`` answers with an OpenRPC document of all it leads to.
         debug: Tell clients class and text of unexpected exceptions.
+        null_errors: Put ``"error": null`` beside results, against the standard: gemstone's own clients look for it.
         services: Full names of the services whose marked methods it leads to; None for all in the mesh.
         authenticate: ``(request)``, async or not: says who asks for a private method; falsy or raising refuses. None: a
             private method's service says it, if it is on this node; else nobody may.
@@ -39,6 +40,7 @@ class JsonRpcSettings:
     sequential: bool = False
     discover: bool = False
     debug: bool = False
+    null_errors: bool = False
     services: tuple[str, ...] | None = None
     authenticate: Hook | None = None
 
@@ -71,6 +73,7 @@ def read_jsonrpc(reader: Reader) -> JsonRpcSettings | None:
             sequential=inner.take("sequential", usual.sequential, a_bool),
             discover=inner.take("discover", usual.discover, a_bool),
             debug=inner.take("debug", usual.debug, a_bool),
+            null_errors=inner.take("null_errors", usual.null_errors, a_bool),
             services=inner.take("services", None, lambda value: tuple(map(a_text, a_list(value)))),
             authenticate=inner.take("authenticate", None, named(takes("request"), reader.notes.methods)),
         )
