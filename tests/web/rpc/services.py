@@ -134,6 +134,17 @@ class Vault(Service):
         raise failures[kind]
 
     @public_method
+    async def leave(self, how: str) -> None:
+        """Try to end more than the own call."""
+        if how == "exit":
+            raise SystemExit(3)
+        if how == "interrupt":
+            raise KeyboardInterrupt
+        gone = asyncio.get_running_loop().create_future()
+        gone.cancel()
+        await gone
+
+    @public_method
     async def give(self, kind: str) -> Any:
         gifts: dict[str, Any] = {
             "date": datetime.date(2026, 1, 2),

@@ -31,7 +31,7 @@ from tautomer.web.rpc.failures import expected_failure, failure_of
 from tautomer.web.rpc.methods import MethodTable, Target
 from tautomer.web.settings.jsonrpc import JsonRpcSettings
 
-__all__ = ["Asker", "Processor"]
+__all__ = ["ENDS_CALL", "Asker", "Processor"]
 
 log = logging.getLogger("tautomer.web")
 
@@ -42,6 +42,9 @@ _JSON_KINDS: Final = frozenset({dict, list, str, int, float, bool, type(None)})
 
 NOTIFICATIONS_MAX: Final = 1000
 """Notifications that run at once at one endpoint; over it they are dropped, and counted."""
+
+ENDS_CALL: Final = (Exception, SystemExit, KeyboardInterrupt)
+"""What ends a call and not the node: in a batch each has a task, and there the last two would end the loop."""
 
 STOP_TIME: Final = 5.0
 """Seconds that notifications may take to end when the gateway stops."""
@@ -164,6 +167,13 @@ class Processor:
                 return await self._run(item, asker, asker.branch())
         except TimeoutError:
             return Failure(TIMED_OUT, data={"timeout": asker.timeout})
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Nobody wants this to end: the method awaited something that was cancelled, and let that out.
+            log.error("request failed: cancelled from within", extra={"method": item.method[:100]})
+            return Failure(INTERNAL_ERROR, data={"requestID": asker.ctx.request_id})
 
     def _notify(self, item: Notification, asker: Asker) -> None:
         """Accept it: it runs on whatever becomes of the one who sent it."""
@@ -205,13 +215,13 @@ class Processor:
                     return Failure(INVALID_PARAMS, data={"reason": error.data[0]["message"], "errors": error.data})
         try:
             result = await ctx.broker.call_nested(ctx, target.action, params, {}, not target.local)
-        except Exception as error:
+        except ENDS_CALL as error:
             return self.failure(error, target, ctx, asker.timeout)
         if type(result) is RawResult:
             return result.data
         return await self.encoded(result, target, ctx)
 
-    def failure(self, error: Exception, target: Target, ctx: Context[Any], timeout: float | None) -> Failure:
+    def failure(self, error: BaseException, target: Target, ctx: Context[Any], timeout: float | None) -> Failure:
         """What is told of an exception of a method."""
         expected = expected_failure(error, target.entry, target.action)
         return expected or failure_of(error, target.action, ctx.request_id, timeout, self._debug)

@@ -11,6 +11,7 @@ from tautomer.registry.endpoints import Endpoint
 from tautomer.web.exchange import FAILURES, Exchange, Failed, Handler
 from tautomer.web.messages.message import JSON_TYPE, Reply
 from tautomer.web.rpc.endpoint import TIMEOUT_HEADER, USUAL_TYPES, JsonRpcEndpoint
+from tautomer.web.rpc.processor import ENDS_CALL
 
 if TYPE_CHECKING:
     from tautomer.broker import Broker
@@ -75,7 +76,7 @@ def quick_endpoint(
             try:
                 result = await run(ctx)
                 outcome = result.data if type(result) is RawResult else await encoded(result, target, ctx)
-            except Exception as error:
+            except ENDS_CALL as error:
                 outcome = failure(error, target, ctx, timeout or None)
             except asyncio.CancelledError:
                 if not request.late or not request.take_cancel_back():
