@@ -54,6 +54,7 @@ MADE: dict[str, MoleculerError] = {
     "InvalidRequestBodyError": errors.InvalidRequestBodyError("no JSON", data={"at": 5}),
     "BrokerDisconnectedError": errors.BrokerDisconnectedError(),
     "StreamError": errors.StreamError("read too slowly", type="STREAM_WINDOW"),
+    "JsonRpcError": errors.JsonRpcError(7, "no such colour", {"known": ["red"]}),
 }
 for _name in ("ServiceNotFound", "ServiceNotAvailable", "RequestTimeout", "RequestRejected", "RequestSkipped"):
     MADE[f"{_name}Error"] = CLASSES[f"{_name}Error"]("math.add", "node-1")

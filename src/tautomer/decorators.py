@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar, overload
 
 import msgspec
 
-from tautomer.definitions import VISIBILITIES, Visibility, Where, is_seconds
+from tautomer.definitions import VISIBILITIES, Binder, Visibility, Where, is_seconds
 from tautomer.errors import ServiceSchemaError
 
 M = TypeVar("M", bound=Callable[..., Any])
@@ -25,6 +25,7 @@ class ActionMark(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float | None = None
     rest: Any = None
     where: Where | None = None
+    binder: Binder | None = None
     extra: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
@@ -48,7 +49,8 @@ def marks_of(function: object) -> Sequence[Mark]:
     return getattr(function, MARKS, ())
 
 
-def _add(function: M, mark: Mark) -> M:
+def add_mark(function: M, mark: Mark) -> M:
+    """Put one more mark on a function."""
     # Decorators run from the bottom up; the reading order is the other way round.
     setattr(function, MARKS, (mark, *marks_of(function)))
     return function
@@ -105,7 +107,7 @@ def action(
             or `process` not True or False.
     """
     if callable(function):
-        return _add(function, ActionMark())
+        return add_mark(function, ActionMark())
     name = _named("action", extra.pop("name", None) or function)
     if visibility is not None and visibility not in VISIBILITIES:
         raise ServiceSchemaError(f"action visibility is one of {', '.join(VISIBILITIES)}, not {visibility!r}")
@@ -115,7 +117,7 @@ def action(
     mark = ActionMark(
         name=name, params=params, visibility=visibility, timeout=timeout, rest=rest, where=where, extra=extra
     )
-    return lambda marked: _add(marked, mark)
+    return lambda marked: add_mark(marked, mark)
 
 
 @overload
@@ -166,7 +168,7 @@ def event(
             `process` not True or False.
     """
     if callable(pattern):
-        return _add(pattern, EventMark())
+        return add_mark(pattern, EventMark())
     for option, seconds in (("throttle", throttle), ("debounce", debounce)):
         if seconds is not None and not is_seconds(seconds):
             raise ServiceSchemaError(f"event {option} is a number of seconds, not {seconds!r}")
@@ -179,7 +181,7 @@ def event(
         where=_where("event", blocking, process),
         extra=extra,
     )
-    return lambda marked: _add(marked, mark)
+    return lambda marked: add_mark(marked, mark)
 
 
 def _named(kind: str, name: Any) -> str | None:

@@ -23,6 +23,19 @@ SERVICE_POLICIES: Final = ("circuit_breaker", "bulkhead", "retry_policy", "rate_
 """What a service may say for all of its actions, in its settings, under these names after a ``$``."""
 
 
+class Binder(msgspec.Struct, frozen=True):
+    """How a method wants to be called, where that is not with the context. Used once, when its service is registered.
+
+    Attributes:
+        bind: From a bound method to what is called with the context; a `def` stays one, and so does an `async def`.
+        describe: From a bound method to a schema of its params, for a mark that has none, and to what more of it is
+            told to other nodes.
+    """
+
+    bind: Callable[[Method], Method]
+    describe: Callable[[Method], tuple[Any, dict[str, Any]]]
+
+
 class ActionDef(msgspec.Struct, frozen=True, kw_only=True):
     """What can be asked of a service.
 
@@ -35,6 +48,7 @@ class ActionDef(msgspec.Struct, frozen=True, kw_only=True):
         timeout: Seconds the handler may take, or None: the broker's.
         rest: How a gateway reaches it, such as ``"GET /:id"``, or None.
         where: Where the method runs.
+        binder: How it is called; None: with the context.
         extra: Everything else that was written in the mark; it travels in INFO, as in Node.
     """
 
@@ -45,7 +59,13 @@ class ActionDef(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float | None = None
     rest: Any = None
     where: Where = "loop"
+    binder: Binder | None = None
     extra: Mapping[str, Any] = msgspec.field(default_factory=dict)
+
+    @property
+    def bound(self) -> Method:
+        """The method as it is called with the context."""
+        return self.method if self.binder is None else self.binder.bind(self.method)
 
     def in_service(self, settings: Mapping[str, Any]) -> ActionDef:
         """The same, with what its service's settings say for all of its actions: ``$circuit_breaker``, ``$timeout``, …

@@ -29,6 +29,7 @@
        ├─ SerializationError                500 SERIALIZATION_ERROR
        ├─ PayloadTooLargeError              413 PAYLOAD_TOO_LARGE    a message over what the broker takes
        ├─ TransporterError                  500 TRANSPORTER_ERROR    the line cannot be had; no retry cures it
+       ├─ JsonRpcError                      an application's own code, for JSON-RPC clients
        ├─ RemoteError                       what a node raised under a name unknown here
        ├─ BadRequestError 400, UnAuthorizedError 401, ForbiddenError 403, NotFoundError 404,
        │  MethodNotAllowedError 405, InvalidRequestBodyError 400, UnsupportedMediaTypeError 415,
@@ -56,6 +57,7 @@ __all__ = [
     "InvalidPacketDataError",
     "InvalidRequestBodyError",
     "InvalidResponseTypeError",
+    "JsonRpcError",
     "MaxCallLevelError",
     "MethodNotAllowedError",
     "MoleculerClientError",
@@ -532,3 +534,18 @@ class InvalidResponseTypeError(MoleculerError):
 
     def __init__(self, data_type: str = "") -> None:
         super().__init__(f"Invalid response format: {data_type}", data={"dataType": data_type})
+
+
+class JsonRpcError(MoleculerError):
+    """What a method tells a JSON-RPC client, under a code of its own (JSON-RPC reference, section 3).
+
+    To the mesh, and to other doors, it is an error with the status 500 and the data ``{"code", "data"}``.
+    """
+
+    type = "JSON_RPC_ERROR"
+
+    def __init__(self, code: int, message: str, data: Any = None) -> None:
+        # These belong to the standard.
+        if type(code) is not int or -32768 <= code < -32099:
+            raise ValueError(f"a JSON-RPC code is a whole number outside -32768 to -32100, not {code!r:.80}")
+        super().__init__(message, data={"code": code, "data": data})

@@ -239,7 +239,7 @@ class LocalServices:
     async def _action(self, service: Service, entry: ServiceEntry, definition: ActionDef) -> Endpoint:
         full_name = service.action_name(definition.name)
         wire = self._with_strategy(definition.wire(full_name, self._announced(definition.params)), service, definition)
-        handler = self._broker.pools.bind(definition.method, definition.where, full_name)
+        handler = self._broker.pools.bind(definition.bound, definition.where, full_name)
         endpoint = Endpoint(full_name, entry.node_id, True, entry, wire, handler, definition)
         endpoint.strategy = self._registry.strategies.own(definition.extra, service.settings)
         endpoint.handler = await compose(self._ring, "local_action", handler, endpoint)

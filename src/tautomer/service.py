@@ -270,15 +270,19 @@ def _params_of(name: str, method: MethodType, mark: ActionMark | EventMark) -> A
 
 def _action_def(name: str, method: MethodType, mark: ActionMark, under: ActionDef | None) -> ActionDef:
     """What a mark says, over what a mixin's action of the same name says."""
+    binder = mark.binder or (under.binder if under else None)
+    schema, told = (None, {}) if binder is None else binder.describe(method)
+    params = _over(_params_of(name, method, mark), under and under.params)
     return ActionDef(
         name=name,
         method=method,
-        params=_over(_params_of(name, method, mark), under and under.params),
+        params=schema if params is None else params,
         visibility=mark.visibility or (under.visibility if under else "published"),
         timeout=_over(mark.timeout, under and under.timeout),
         rest=_over(mark.rest, under and under.rest),
         where=mark.where or (under.where if under else "loop"),
-        extra={**_merged(under.extra if under else {}, mark.extra), **_hooks_of_both(under, mark)},
+        binder=binder,
+        extra={**told, **_merged(under.extra if under else {}, mark.extra), **_hooks_of_both(under, mark)},
     )
 
 

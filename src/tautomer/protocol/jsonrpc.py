@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 from msgspec import UNSET
 
-from tautomer.protocol.nesting import Uncollected, is_deeper
+from tautomer.protocol.nesting import CROWDED, Uncollected, is_deeper
 
 __all__ = [
     "ACCESS_DENIED",
@@ -157,8 +157,11 @@ def parse(body: bytes | str, limits: Limits = LIMITS) -> Batch:
             return _refused(PARSE_ERROR, "the body is not UTF-8")
     opened = body.count(b"[") + body.count(b"{")
     try:
-        with Uncollected(opened):
+        if opened < CROWDED:
             value = _decode(body)
+        else:
+            with Uncollected(opened):
+                value = _decode(body)
     except RecursionError:
         return _refused(PARSE_ERROR, f"nested deeper than {limits.depth_max} levels")
     except ValueError as error:

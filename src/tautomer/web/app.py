@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import re
 from collections.abc import Awaitable, Callable
@@ -34,6 +35,7 @@ from tautomer.web.request_log import RequestLog, log_refusal
 from tautomer.web.routing.autoaliases import annotated_aliases
 from tautomer.web.routing.overlaps import Overlaps
 from tautomer.web.routing.routes import Alias, Route, RouteTable
+from tautomer.web.rpc.endpoint import rpc_error_hook
 from tautomer.web.settings.records import GatewaySettings, Hook, RouteSettings
 from tautomer.web.stages.cors import preflight_method
 
@@ -136,11 +138,14 @@ class Gateway:
                     log.warning("alias skipped", extra={"action": action, "reason": reason[:500]})
             self._skipped = frozenset(skipped)
         self._pages.refresh()
+        self._pipelines.refresh()
         self._table = RouteTable([*self.routes, self._own], not self._settings.optimize_order)
         self._exact = self._table.exact
         self._overlaps.tell(self.routes, self._broker.registry.actions)
 
     def _route(self, settings: RouteSettings) -> Route:
+        if settings.jsonrpc is not None:
+            settings = dataclasses.replace(settings, on_error=rpc_error_hook(settings))
         route = Route(settings, self._pipelines, self._own_service, self._settings.internal_service_special_char)
         level = self._settings.log_route_registration
         if level is not None:

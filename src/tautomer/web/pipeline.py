@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
 
 from tautomer.registry.endpoints import Endpoint
 from tautomer.web.answers.finishing import Finish
@@ -17,6 +18,9 @@ from tautomer.web.messages.query import QUERY_RULES
 from tautomer.web.quick import is_plain, quick_handler
 from tautomer.web.rate_limit.limiter import RateLimiters
 from tautomer.web.routing.aliases import AliasDef
+from tautomer.web.rpc.endpoint import JsonRpcEndpoint
+from tautomer.web.rpc.quick import quick_endpoint
+from tautomer.web.settings.jsonrpc import JsonRpcDoor
 from tautomer.web.settings.records import GatewaySettings, RouteSettings
 from tautomer.web.stages.access import lost_handler, refuse_stage, resolve_stage
 from tautomer.web.stages.assets import assets_stage
@@ -70,12 +74,21 @@ class Pipelines:
         self._finish = finish
         self._limiters = RateLimiters(broker, caller.service.full_name)
         self._assets = None if settings.assets is None else assets_stage(settings.assets)
+        # Not those of routes that were removed.
+        self._endpoints: WeakSet[JsonRpcEndpoint] = WeakSet()
         #: Longest body of a route that does not say otherwise.
         self.body_bytes_max = settings.limits.body_bytes_max
 
     async def close(self) -> None:
         """Close what the stages have opened."""
+        for endpoint in list(self._endpoints):
+            await endpoint.processor.close()
         await self._limiters.close()
+
+    def refresh(self) -> None:
+        """What the mesh offers has changed."""
+        for endpoint in list(self._endpoints):
+            endpoint.processor.methods.refresh()
 
     def handler(self, route: RouteSettings, alias: AliasDef | None = None, read: ParamsReader | None = None) -> Handler:
         """For what the lists of a route let through.
@@ -106,10 +119,14 @@ class Pipelines:
             request_stage if own_node else None,
         ]
         timeout = None if alias is None or alias.kind == "call" else self._upload_timeout(route)
+        endpoint = self._endpoint(route, function) if isinstance(function, JsonRpcDoor) else None
+        innermost: Handler
         if alias is not None and alias.kind == "proxy":
             from tautomer.web.stages.proxying import proxy_handler  # Only who passes requests on needs what does it.
 
             innermost = proxy_handler(route, alias, self._finish)
+        elif endpoint is not None:
+            innermost = endpoint.handle
         elif function is not None:
             innermost = function_handler(route, function, self._finish)
         elif alias is None or timeout is None:
@@ -123,7 +140,16 @@ class Pipelines:
         if alias is None and is_plain(route) and self._is_plain:
             timeout = self._timeout(route)
             return quick_handler(route, broker, self._caller, timeout, self._failed, self._finish, handler, read)
+        if endpoint is not None and is_plain(route) and self._is_plain:
+            return quick_endpoint(endpoint, broker, self._caller, self._timeout(route), self._failed, handler)
         return handler
+
+    def _endpoint(self, route: RouteSettings, door: JsonRpcDoor) -> JsonRpcEndpoint:
+        own_service = self._caller.service.full_name
+        timeout = self._timeout(route)
+        made = JsonRpcEndpoint(self._broker, door.settings, route, self._settings, own_service, timeout)
+        self._endpoints.add(made)
+        return made
 
     def direct_handler(self, route: RouteSettings, internal: bool) -> Handler:
         """The same for paths that name an action themselves: an internal one, or any other."""

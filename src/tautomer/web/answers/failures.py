@@ -31,7 +31,7 @@ from tautomer.web.answers.reply import encode_json, meta_headers, shown
 from tautomer.web.messages.accept import quality
 from tautomer.web.messages.message import JSON_TYPE, Reply, Request
 
-__all__ = ["NOT_FOUND_BODY", "failure_reply", "is_on_purpose", "wants_problem"]
+__all__ = ["NOT_FOUND_BODY", "failure_reply", "is_on_purpose", "told", "wants_problem"]
 
 log = logging.getLogger("tautomer.web")
 
@@ -76,7 +76,7 @@ def failure_reply(error: BaseException, request: Request, action: str, meta: Map
     """
     if is_on_purpose(error):
         assert isinstance(error, MoleculerError)
-        body = _told(error, action)
+        body = told(error, action)
     else:
         log.error("request failed: unexpected error", exc_info=error, extra=_traces(error, request.id, action))
         body = {
@@ -133,7 +133,8 @@ def _as_problem(body: Mapping[str, Any], request_id: str) -> dict[str, Any]:
     return {**problem, **{key: body[key] for key in ("name", "code", "data") if key in body}}
 
 
-def _told(error: MoleculerError, action: str) -> dict[str, Any]:
+def told(error: MoleculerError, action: str) -> dict[str, Any]:
+    """What a client may know of an error: `name`, `message`, `code`, `type` and `data`, as far as there are any."""
     message, data = _without_nodes(error)
     body: dict[str, Any] = {
         "name": error.name,
@@ -198,5 +199,5 @@ def _status(code: object) -> int | None:
     return None
 
 
-NOT_FOUND_BODY: Final = encode_json(_told(NotFoundError(), ""))
+NOT_FOUND_BODY: Final = encode_json(told(NotFoundError(), ""))
 """The body of every 404 of a path that leads nowhere."""

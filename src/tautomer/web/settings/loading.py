@@ -27,6 +27,7 @@ from tautomer.web.settings.body_parsers import read_body_parsers
 from tautomer.web.settings.cors import read_cors
 from tautomer.web.settings.guards import named, read_guards, read_proxies, read_root_options
 from tautomer.web.settings.hooks import a_function, hook
+from tautomer.web.settings.jsonrpc import door_aliases, read_jsonrpc
 from tautomer.web.settings.logs import a_level, read_logs
 from tautomer.web.settings.methods import Methods
 from tautomer.web.settings.mounts import read_mounts
@@ -184,6 +185,10 @@ def _route(given: object, gateway: GatewaySettings, where: str, notes: Notes) ->
     aliases = reader.take("aliases", {}, a_mapping)
     whitelist, blacklist = reader.take("whitelist", None, _masks), reader.take("blacklist", (), _masks)
     app, proxy = read_mounts(reader, policy)
+    jsonrpc = read_jsonrpc(reader)
+    if jsonrpc is not None and (app is not None or proxy is not None):
+        taken = "app" if app is not None else "proxy"
+        notes.faults.append(f"{where}.{taken} takes all below the path, which leaves nothing to 'jsonrpc'")
     busboy = reader.take("busboy_config", {}, a_mapping)
     uploads = read_uploads(busboy, f"{where}.busboyConfig", notes, DEFAULT_UPLOAD_LIMITS)
     route = RouteSettings(
@@ -192,7 +197,8 @@ def _route(given: object, gateway: GatewaySettings, where: str, notes: Notes) ->
         name=reader.take("name", None, a_text),
         aliases=read_aliases(aliases, path, case_sensitive, uploads, f"{where}.aliases", notes)
         + mount_aliases(app)
-        + (() if proxy is None else proxy.aliases),
+        + (() if proxy is None else proxy.aliases)
+        + door_aliases(jsonrpc),
         auto_aliases=reader.take("auto_aliases", False, a_bool),
         mapping_policy=policy,
         access=read_access(whitelist, blacklist, where, notes),
@@ -215,6 +221,7 @@ def _route(given: object, gateway: GatewaySettings, where: str, notes: Notes) ->
         etag=reader.take("etag", gateway.etag, _tagger),
         app=app,
         proxy=proxy,
+        jsonrpc=jsonrpc,
     )
     reader.close()
     if policy_given is None and not route.aliases and not route.auto_aliases:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from tautomer.web.asgi.mounting import MountedApp
     from tautomer.web.proxying.mounting import MountedProxy
+    from tautomer.web.settings.jsonrpc import JsonRpcSettings
 
 __all__ = [
     "DEFAULT_IP",
@@ -144,6 +145,7 @@ class RouteSettings:
         etag: What makes an ETag of a body, or None.
         app: The ASGI application that has all below the path which no alias takes, or None.
         proxy: The proxy command that has it, or None.
+        jsonrpc: The JSON-RPC endpoint on its path, or None.
     """
 
     path: str = "/"
@@ -168,11 +170,13 @@ class RouteSettings:
     etag: Tagger | None = None
     app: MountedApp | None = None
     proxy: MountedProxy | None = None
+    jsonrpc: JsonRpcSettings | None = None
 
     @property
     def answers_the_lost(self) -> bool:
         """Whether the route has a say in answers to paths that lead nowhere."""
-        return self.on_error is not None or self.cors is not None or bool(self.guards.use)
+        own = self.on_error is not None or self.jsonrpc is not None
+        return own or self.cors is not None or bool(self.guards.use)
 
     def same_as(self, other: RouteSettings) -> bool:
         """Whether the two are one route: by names if both have one, else by full path (gateway reference, 1.2)."""
