@@ -26,21 +26,29 @@ if TYPE_CHECKING:
     from tautomer.commands.function import command
     from tautomer.commands.proxy import HTTPProxyCommand
     from tautomer.commands.request_cache import request_context
+    from tautomer.microservice import MicroService, ServiceRegistry
     from tautomer.runner import run
+    from tautomer.web.decorators import exposed_method, private_api_method, public_method
+    from tautomer.web.rpc.tokens import BaseValidationStrategy, BasicCookieStrategy, HeaderValidationStrategy
     from tautomer.web.service import ApiGatewayService
 
 __all__ = [
     "ApiGatewayService",
     "Application",
+    "BaseValidationStrategy",
+    "BasicCookieStrategy",
     "Broker",
     "Collapser",
     "Command",
     "Context",
     "HTTPProxy",
     "HTTPProxyCommand",
+    "HeaderValidationStrategy",
+    "MicroService",
     "Middleware",
     "Service",
     "ServiceBroker",
+    "ServiceRegistry",
     "Settings",
     "Stream",
     "__version__",
@@ -49,21 +57,32 @@ __all__ = [
     "component",
     "errors",
     "event",
+    "exposed_method",
+    "private_api_method",
+    "public_method",
     "request_context",
     "run",
 ]
 
 _LAZY = {
-    "run": "tautomer.runner",
     "ApiGatewayService": "tautomer.web.service",
     "Application": "tautomer.application",
-    "HTTPProxy": "tautomer.application",
-    "HTTPProxyCommand": "tautomer.commands.proxy",
+    "BaseValidationStrategy": "tautomer.web.rpc.tokens",
+    "BasicCookieStrategy": "tautomer.web.rpc.tokens",
     "Collapser": "tautomer.commands.collapser",
     "Command": "tautomer.commands.command",
+    "HTTPProxy": "tautomer.application",
+    "HTTPProxyCommand": "tautomer.commands.proxy",
+    "HeaderValidationStrategy": "tautomer.web.rpc.tokens",
+    "MicroService": "tautomer.microservice",
+    "ServiceRegistry": "tautomer.microservice",
     "command": "tautomer.commands.function",
     "component": "tautomer.commands.component",
+    "exposed_method": "tautomer.web.decorators",
+    "private_api_method": "tautomer.web.decorators",
+    "public_method": "tautomer.web.decorators",
     "request_context": "tautomer.commands.request_cache",
+    "run": "tautomer.runner",
 }
 
 

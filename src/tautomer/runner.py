@@ -49,6 +49,7 @@ def run(
         try:
             for service in services:
                 await broker.register(service)
+            await _open_doors(broker)
             await broker.start()
             await stop.wait()
         except asyncio.CancelledError:
@@ -64,6 +65,15 @@ def run(
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(main())
+
+
+async def _open_doors(broker: Broker) -> None:
+    """Register the gateways that its services ask for (architecture §15.16)."""
+    if any(hasattr(service, "rpc_address") for service in broker.services):
+        from tautomer.web.listening import gateways_of
+
+        for gateway in gateways_of(broker.services):
+            await broker.register(gateway)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -1,0 +1,240 @@
+"""MicroService: a service with an address of its own, at which JSON-RPC clients ask it; gemstone's shape."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import inspect
+import os
+import sys
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from tautomer._tasks import TaskScope
+from tautomer.context import Context
+from tautomer.errors import ServiceSchemaError
+from tautomer.runner import run
+from tautomer.service import Service
+from tautomer.settings import PoolSettings, Settings
+from tautomer.web.decorators import public_method
+from tautomer.web.rpc.tokens import BaseValidationStrategy, HeaderValidationStrategy
+
+if TYPE_CHECKING:
+    from tautomer.ports import Handler
+
+__all__ = ["MicroService", "ServiceRegistry"]
+
+SPECS = "get_service_specs"
+
+
+class MicroService(Service):
+    """A service that is asked by JSON-RPC at ``http://{host}:{port}{endpoint}``, and by the mesh as any other.
+
+    `start()`, `tautomer.run` and the command line open the port. At a bare broker only its actions are offered.
+
+    Attributes:
+        host: Address to listen on.
+        port: Port to listen on; 0 lets the system choose. Services of one address share a port.
+        endpoint: Path of the endpoint. Services of one path share it.
+        accessible_at: What others are told: a URL, or a pair of host and port; None for the above.
+        validation_strategies: Where the token of a request is looked for, in order.
+        max_parallel_blocking_tasks: Threads for its `def` methods under `start()`.
+        periodic_tasks: ``(callable, seconds)`` each: called so often while it runs, never twice at once.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    endpoint: str = "/api"
+    accessible_at: str | tuple[str, int] | None = None
+    validation_strategies: Sequence[BaseValidationStrategy] = (HeaderValidationStrategy(),)
+    max_parallel_blocking_tasks: int = os.cpu_count() or 1
+    periodic_tasks: Sequence[tuple[Callable[[], Any], float]] = ()
+
+    # --- to be overridden ---
+
+    def on_service_start(self) -> Any:
+        """Called before it is offered; may be `async def`."""
+
+    def api_token_is_valid(self, api_token: str | None) -> Any:
+        """Whether a client with this token may call private methods; what is truthy and not True becomes ``ctx.user``.
+
+        A `def` runs in a thread. Unless it is overridden nobody may call them.
+        """
+        return False
+
+    # --- running ---
+
+    def start(self) -> int:
+        """Run it until SIGINT or SIGTERM. Returns the exit code.
+
+        Raises:
+            RuntimeError: An event loop runs in this thread already.
+            As `tautomer.run`.
+        """
+        if asyncio._get_running_loop() is not None:
+            raise RuntimeError(
+                f"{type(self).__name__}.start() has an event loop of its own; inside another: "
+                f"`await broker.register({type(self).__name__}())`"
+            )
+        threads = self._threads()
+        return run(self, settings=Settings(log_level="INFO", pools=PoolSettings(threads=threads)))
+
+    @classmethod
+    def get_cli(cls) -> Callable[[], None]:
+        """A function that reads the command line: ``service.py start [--host H] [--port P] …``, and starts the service."""
+        return partial(_command_line, cls)
+
+    @property
+    def rpc_address(self) -> tuple[str, int, str]:
+        """Host, port and path at which it is asked."""
+        return self.host, self.port, self.endpoint
+
+    @property
+    def url(self) -> str:
+        """What others are told of where it is."""
+        told = self.accessible_at
+        if isinstance(told, str):
+            return told
+        host, port = told or (self.host, self.port)
+        return f"http://{host}:{port}{self.endpoint}"
+
+    # --- life cycle ---
+
+    def created(self) -> None:
+        """Check what was written.
+
+        Raises:
+            ServiceSchemaError: Something in it is wrong.
+        """
+        self._threads()
+        for name, kind in (("host", str), ("port", int), ("endpoint", str)):
+            if not isinstance(getattr(self, name), kind):
+                raise ServiceSchemaError(f"{name} of '{self.name}' is {kind.__name__}, not {getattr(self, name)!r:.80}")
+        marked = [one for one in self.action_defs() if "rpc" in one.extra and one.name != SPECS]
+        if not marked:
+            raise ServiceSchemaError(f"'{self.name}' has no method for clients: mark one with @public_method")
+        private = [one.name for one in marked if one.extra["rpc"] == "private"]
+        if private and not self._checks_tokens:
+            self.logger.warning(
+                "nobody may call its private methods: it has no api_token_is_valid",
+                extra={"methods": ", ".join(private)},
+            )
+        self.metadata = {**self.metadata, "accessible_at": self.url}
+
+    async def started(self) -> None:
+        """Run `on_service_start`, begin the periodic tasks."""
+        told = self.on_service_start()
+        if inspect.isawaitable(told):
+            await told
+        self._periodic = TaskScope(f"periodic tasks of {self.name}")
+        for function, seconds in self.periodic_tasks:
+            run_once = self._beside(_without_context(function), function)
+            self._periodic.spawn(self._repeat(run_once, seconds), "periodic task")
+
+    async def stopping(self) -> None:
+        """End the periodic tasks."""
+        if (periodic := getattr(self, "_periodic", None)) is not None:
+            await periodic.close(0)
+
+    # --- what clients see ---
+
+    @public_method
+    async def get_service_specs(self) -> dict[str, Any]:
+        """What this service is, where it is, and what can be asked of it."""
+        marked = [one for one in self.action_defs() if "rpc" in one.extra]
+        return {
+            "host": self.host,
+            "port": self.port,
+            "accessible_at": self.url,
+            "name": self.name,
+            "max_parallel_blocking_tasks": self._threads(),
+            "methods": {one.name: one.extra.get("description") for one in marked},
+            "private": [one.name for one in marked if one.extra["rpc"] == "private"],
+        }
+
+    async def rpc_access(self, request: Any) -> Any:
+        """Who asks for a private method, as the JSON-RPC endpoint wants to know it; falsy refuses."""
+        if (authenticate := getattr(self, "authenticate_request", None)) is not None:
+            return await self._beside(lambda ctx: authenticate(ctx.params), authenticate)(self._question(request))
+        if not self._checks_tokens:
+            return False
+        found = (strategy.extract_api_token(request) for strategy in self.validation_strategies)
+        token = next((one for one in found if one), None)
+        check = self.api_token_is_valid
+        return await self._beside(lambda ctx: check(ctx.params), check)(self._question(token))
+
+    @property
+    def _checks_tokens(self) -> bool:
+        return type(self).api_token_is_valid is not MicroService.api_token_is_valid or hasattr(
+            self, "authenticate_request"
+        )
+
+    def _beside(self, call: Callable[[Context[Any]], Any], function: Callable[..., Any]) -> Handler:
+        """A function of the user's, called as what it is: a `def` in a thread, an `async def` on the loop."""
+        where = "loop" if inspect.iscoroutinefunction(function) else "thread"
+        return self.broker.pools.bind(call, where, f"{self.name}.{getattr(function, '__name__', 'task')}")  # type: ignore[arg-type]  # One of the two.
+
+    def _question(self, value: Any) -> Context[Any]:
+        return Context(self.broker, value)
+
+    async def _repeat(self, run_once: Handler, seconds: float) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await run_once(self._question(None))
+            except Exception:
+                self.logger.exception("periodic task failed")
+
+    def _threads(self) -> int:
+        threads = self.max_parallel_blocking_tasks
+        if type(threads) is not int or threads < 1:
+            raise ServiceSchemaError(f"max_parallel_blocking_tasks is a whole number, 1 or more, not {threads!r:.80}")
+        return threads
+
+
+class ServiceRegistry(MicroService):
+    """Tells gemstone's clients where services are: all in the mesh that say so (`MicroService.url`).
+
+    ``RemoteClient.get_service_by_name("http://registry:8001/api", "hello.*")`` asks it.
+    """
+
+    name = "service.registry"
+    port = 8001
+
+    @public_method
+    async def locate_service(self, name: str) -> list[str]:
+        """URLs of the services whose name fits a pattern with ``*``, ``?`` and ``[…]``, upper and lower case told apart."""
+        found = {
+            str(service.metadata["accessible_at"])
+            for service in self.broker.registry.services
+            if isinstance(service.metadata.get("accessible_at"), str) and fnmatchcase(service.name, name)
+        }
+        return sorted(found)
+
+
+def _without_context(function: Callable[[], Any]) -> Callable[[Context[Any]], Any]:
+    return lambda _ctx: function()
+
+
+def _command_line(cls: type[MicroService]) -> None:
+    parser = argparse.ArgumentParser(description=(cls.__doc__ or "").strip().split("\n")[0] or None)
+    commands = parser.add_subparsers(dest="command", metavar="start")
+    start = commands.add_parser("start", help="run the service until it is interrupted")
+    start.add_argument("--name", help=f"name of the service [{cls.name}]")
+    start.add_argument("--host", help=f"address to listen on [{cls.host}]")
+    start.add_argument("--port", type=int, help=f"port to listen on, 0 for any [{cls.port}]")
+    start.add_argument("--max_parallel_tasks", type=int, help="threads for methods that block")
+    given = parser.parse_args()
+    if given.command is None:
+        parser.print_help(sys.stderr)
+        sys.exit(2)
+    service = cls()
+    for option, attribute in (
+        ("max_parallel_tasks", "max_parallel_blocking_tasks"),
+        *((n, n) for n in ("name", "host", "port")),
+    ):
+        if (value := getattr(given, option)) is not None:
+            setattr(service, attribute, value)
+    sys.exit(service.start())
