@@ -20,6 +20,7 @@ from tautomer.stream import Stream
 
 if TYPE_CHECKING:
     from tautomer.application import Application, HTTPProxy
+    from tautomer.client import AsyncRemoteClient, RemoteClient, RemoteService
     from tautomer.commands.collapser import Collapser
     from tautomer.commands.command import Command
     from tautomer.commands.component import component
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ApiGatewayService",
     "Application",
+    "AsyncRemoteClient",
     "BaseValidationStrategy",
     "BasicCookieStrategy",
     "Broker",
@@ -46,6 +48,8 @@ __all__ = [
     "HeaderValidationStrategy",
     "MicroService",
     "Middleware",
+    "RemoteClient",
+    "RemoteService",
     "Service",
     "ServiceBroker",
     "ServiceRegistry",
@@ -67,6 +71,7 @@ __all__ = [
 _LAZY = {
     "ApiGatewayService": "tautomer.web.service",
     "Application": "tautomer.application",
+    "AsyncRemoteClient": "tautomer.client",
     "BaseValidationStrategy": "tautomer.web.rpc.tokens",
     "BasicCookieStrategy": "tautomer.web.rpc.tokens",
     "Collapser": "tautomer.commands.collapser",
@@ -75,6 +80,8 @@ _LAZY = {
     "HTTPProxyCommand": "tautomer.commands.proxy",
     "HeaderValidationStrategy": "tautomer.web.rpc.tokens",
     "MicroService": "tautomer.microservice",
+    "RemoteClient": "tautomer.client",
+    "RemoteService": "tautomer.client",
     "ServiceRegistry": "tautomer.microservice",
     "command": "tautomer.commands.function",
     "component": "tautomer.commands.component",

@@ -14,6 +14,7 @@ import tautomer
 PUBLIC = {
     "ApiGatewayService",
     "Application",
+    "AsyncRemoteClient",
     "BaseValidationStrategy",
     "BasicCookieStrategy",
     "Broker",
@@ -25,6 +26,8 @@ PUBLIC = {
     "HeaderValidationStrategy",
     "MicroService",
     "Middleware",
+    "RemoteClient",
+    "RemoteService",
     "Service",
     "ServiceBroker",
     "ServiceRegistry",

@@ -10,6 +10,7 @@ import json
 import sys
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
@@ -109,3 +110,23 @@ def test_it_says_what_it_is(port: int) -> None:
     assert f"http://127.0.0.1:{port}/api" == specs["accessible_at"]
     assert {"say_hello", "say_private_hello", "get_service_specs"} == set(specs["methods"])
     assert ["say_private_hello"] == specs["private"]
+
+
+CLIENT = """
+    import gemstone
+
+    client = gemstone.RemoteClient("http://localhost:5000/api")
+    print(client.name)  # "service.hello.world"
+    print(client.methods.say_hello("world"))  # "hello world"
+"""
+
+
+def test_the_client_of_the_document_prints_its_name_and_greeting(port: int, tmp_path: Path) -> None:
+    file = tmp_path / "client.py"
+    # The document leaves the import to the reader.
+    file.write_text(changed(CLIENT, port).replace("import gemstone", "import tautomer"))
+
+    with Program(sys.executable, "-W", "error", file) as program:
+        assert 0 == program.wait()
+
+    assert ["hello.world.service", "hello world"] == program.lines

@@ -1,0 +1,35 @@
+"""Clients of JSON-RPC services over HTTP: `RemoteClient` blocks, `AsyncRemoteClient` is awaited."""
+
+from __future__ import annotations
+
+from tautomer.client.awaited import AsyncRemoteClient
+from tautomer.client.blocking import RemoteClient, RemoteService
+from tautomer.client.failures import (
+    AccessDeniedError,
+    CalledServiceError,
+    InvalidParams,
+    MethodNotFound,
+    ParseError,
+    RemoteServiceError,
+    RequestTimeout,
+    ServiceUnreachable,
+)
+from tautomer.client.messages import BatchResult, MethodCall, Notification, Result
+
+__all__ = [
+    "AccessDeniedError",
+    "AsyncRemoteClient",
+    "BatchResult",
+    "CalledServiceError",
+    "InvalidParams",
+    "MethodCall",
+    "MethodNotFound",
+    "Notification",
+    "ParseError",
+    "RemoteClient",
+    "RemoteService",
+    "RemoteServiceError",
+    "RequestTimeout",
+    "Result",
+    "ServiceUnreachable",
+]
