@@ -7,6 +7,7 @@ import platform
 import rich_click as click
 
 from tautomer._version import __version__
+from tautomer.cli.call import call_command, call_raw_command
 from tautomer.cli.proxy import proxy_command
 from tautomer.cli.run import run_command
 
@@ -35,5 +36,5 @@ def main() -> None:
     """Python microservices in one mesh with Node.js."""
 
 
-main.add_command(run_command)
-main.add_command(proxy_command)
+for _command in (run_command, proxy_command, call_command, call_raw_command):
+    main.add_command(_command)

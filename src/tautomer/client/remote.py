@@ -31,6 +31,7 @@ class Remote:
         timeout: Seconds for each request, all of it.
         retries: How often a request is sent again where it surely did not reach the service.
         idempotent: Whether it may be sent again, too, where it may have.
+        headers: Sent with each request.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Remote:
         timeout: float = 10.0,
         retries: int = 1,
         idempotent: bool = False,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         if not timeout > 0:
             raise ValueError(f"timeout is a number of seconds over 0, not {timeout!r}")
@@ -52,7 +54,7 @@ class Remote:
         self._ids = itertools.count(1)
         self._specs: dict[str, Any] | None = None
         self._asked_at = 0.0
-        self._headers = {"Content-Type": "application/json", **self._credentials.headers}
+        self._headers = {"Content-Type": "application/json", **self._credentials.headers, **(headers or {})}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"

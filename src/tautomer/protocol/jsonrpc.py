@@ -21,6 +21,7 @@ __all__ = [
     "INTERNAL_ERROR",
     "INVALID_PARAMS",
     "INVALID_REQUEST",
+    "MESSAGES",
     "METHOD_NOT_FOUND",
     "OVERLOADED",
     "PARSE_ERROR",
