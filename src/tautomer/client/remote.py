@@ -120,6 +120,9 @@ class Methods:
 def check_known(name: str, known: Iterable[str]) -> None:
     """Raise AttributeError where a name is neither that of a method nor its beginning."""
     known = list(known)
+    # Those of the protocol are in no list.
+    if name.split(".", 1)[0] == "rpc":
+        return
     if known and name not in known and not any(one.startswith(f"{name}.") for one in known):
         raise AttributeError(f"the service has no method {name!r}; it has {', '.join(sorted(known))}")
 
