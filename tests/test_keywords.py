@@ -149,6 +149,7 @@ def test_more_than_there_are_names_for_is_refused() -> None:
         lambda: public_method(blocking="yes"),
         lambda: public_method(expected_exceptions="KeyError"),
         lambda: public_method("name"),
+        lambda: exposed_method(requires_handler_reference=True),
     ],
 )
 def test_a_mark_that_cannot_be_is_refused(mark: Any) -> None:

@@ -74,13 +74,21 @@ def private_api_method(function: Any = None, /, **options: Any) -> Any:
 
 
 def exposed_method(
-    name: str | None = None, private: bool = False, is_coroutine: bool | None = None, **options: Any
+    name: str | None = None,
+    private: bool = False,
+    is_coroutine: bool | None = None,
+    requires_handler_reference: bool = False,
+    **options: Any,
 ) -> Callable[[M], M]:
     """Both in one, as gemstone has it from 0.9 on. `is_coroutine` says what can be seen, and is ignored.
 
     Raises:
-        ServiceSchemaError: As `public_method`.
+        ServiceSchemaError: As `public_method`; or the method wants the handler, which a call of the mesh has not.
     """
+    if requires_handler_reference:
+        raise ServiceSchemaError(
+            "requires_handler_reference: a method gets no handler; annotate a parameter as Context"
+        )
     return lambda function: _marked(None, {"name": name, **options}, private)(function)
 
 
