@@ -54,6 +54,14 @@ def test_they_show_what_was_set() -> None:
     assert "pending_max=7, in_flight_max=1000" in repr(TransitSettings(pending_max=7))
 
 
+def test_what_is_shown_holds_no_password():
+    shown = repr(Settings(transporter="nats://ann:secret@one:4222,nats://token@two", cacher="redis://:secret@three"))
+
+    assert "transporter='nats://***@one:4222,nats://***@two'" in shown
+    assert "secret" not in shown
+    assert "token" not in shown
+
+
 def test_they_take_keywords_only() -> None:
     with pytest.raises(TypeError):
         Settings("dev")  # type: ignore[misc]  # That is the point.

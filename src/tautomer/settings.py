@@ -71,8 +71,16 @@ def _values(self: Any) -> tuple[Any, ...]:
     return tuple(getattr(self, one.name) for one in dataclasses.fields(self))
 
 
+# Who asks for the settings of a node, and where they are logged, is not to see its passwords (promise S5).
+_LOGIN: Final = re.compile(r"://[^'\"\s,]*@")
+
+
 def _repr(self: Any) -> str:
-    shown = [f"{one.name}={getattr(self, one.name)!r}" for one in dataclasses.fields(self) if one.repr]
+    shown = [
+        f"{one.name}={_LOGIN.sub('://***@', repr(getattr(self, one.name)))}"
+        for one in dataclasses.fields(self)
+        if one.repr
+    ]
     return f"{type(self).__qualname__}({', '.join(shown)})"
 
 
