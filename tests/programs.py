@@ -15,6 +15,9 @@ from types import TracebackType
 
 SECONDS = 20.0
 
+# What a node says of a machine that is busy with other things, and not of the program.
+REMARK = "the event loop stood still"
+
 
 class Program:
     """A process. Standard error is read together with standard output.
@@ -28,7 +31,7 @@ class Program:
         words = [str(word) for word in command]
         if words[0].endswith(".py"):
             words.insert(0, sys.executable)
-        self.lines: list[str] = []
+        self._said: list[str] = []
         self._unread: queue.Queue[str | None] = queue.Queue()
         self.process = subprocess.Popen(
             words,
@@ -48,8 +51,13 @@ class Program:
         self._unread.put(None)
 
     @property
+    def lines(self) -> list[str]:
+        """What was read so far, without remarks on a busy machine."""
+        return [line for line in self._said if REMARK not in line]
+
+    @property
     def output(self) -> str:
-        return "\n".join(self.lines)
+        return "\n".join(self._said)
 
     def wait_for(self, text: str, seconds: float = SECONDS) -> str:
         """The first unread line that holds the text."""
@@ -61,7 +69,7 @@ class Program:
                 raise AssertionError(f"no line with {text!r} in {seconds:g} s, only:\n{self.output}") from None
             if line is None:
                 raise AssertionError(f"it ended without a line with {text!r}:\n{self.output}")
-            self.lines.append(line)
+            self._said.append(line)
             if text in line:
                 return line
 
@@ -73,7 +81,7 @@ class Program:
         code = self.process.wait(seconds)
         self._reader.join(seconds)
         while (line := self._unread.get(timeout=1)) is not None:
-            self.lines.append(line)
+            self._said.append(line)
         return code
 
     def end(self, number: signal.Signals = signal.SIGTERM, seconds: float = SECONDS) -> int:
