@@ -289,6 +289,24 @@ class TestDeadlines:
         assert "late" == await task
         assert 0 == task.cancelling()
 
+    async def test_closed_it_leaves_no_timer_behind_its_last_task(self) -> None:
+        clock, deadlines = self._made()
+        gate = Gate()
+
+        async def work() -> None:
+            watch = deadlines.watch(clock.now + 5)
+            await gate.wait()
+            deadlines.over(watch)
+
+        task = asyncio.get_running_loop().create_task(work())
+        await until(lambda: gate.reached)
+        deadlines.close()
+        assert deadlines._sweep.running  # It still counts for whoever runs.
+        gate.open.set()
+        await task
+
+        assert not deadlines._sweep.running
+
     async def test_who_is_cancelled_by_others_is_not_late(self) -> None:
         clock, deadlines = self._made()
         gate = Gate()

@@ -178,13 +178,14 @@ class Deadlines:
     too long.
     """
 
-    __slots__ = ("_clock", "_loop", "_sweep", "_watched")
+    __slots__ = ("_clock", "_closed", "_loop", "_sweep", "_watched")
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watched: dict[Watch, None] = {}
         self._sweep = Sweep(GRAIN, self._look)
+        self._closed = False
 
     def watch(self, ends: float) -> Watch:
         """From now on the running task is cancelled at that time. Always followed by `over`."""
@@ -202,7 +203,15 @@ class Deadlines:
     def over(self, watch: Watch) -> bool:
         """The task is through with it. Returns whether it was cancelled for this, and for nothing else."""
         del self._watched[watch]
+        if self._closed and not self._watched:
+            self._sweep.stop()
         return watch.fired and watch.task.uncancel() <= watch.cancelling
+
+    def close(self) -> None:
+        """Leave no timer behind. Where tasks are still watched, it ends with the last of them."""
+        self._closed = True
+        if not self._watched:
+            self._sweep.stop()
 
     def _look(self) -> bool:
         now = self._clock()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tautomer.context import Context
 from tautomer.errors import RequestTimeoutError
 from tautomer.middleware import Middleware
 from tautomer.ports import Handler
 from tautomer.registry.endpoints import Endpoint
+
+if TYPE_CHECKING:
+    from tautomer.broker import Broker
 
 
 async def within(seconds: float, handler: Handler, ctx: Context[Any], endpoint: Endpoint) -> Any:
@@ -60,6 +63,9 @@ class Timeout(Middleware):
 
     def __init__(self, request_timeout: float | None) -> None:
         self._request_timeout = request_timeout
+
+    async def broker_stopped(self, broker: Broker) -> None:
+        broker.deadlines.close()
 
     def local_action(self, next_handler: Handler, endpoint: Endpoint) -> Handler:
         definition = endpoint.definition
