@@ -1,0 +1,1 @@
+"""WebSockets: their methods, the hub, and who is subscribed to what."""
