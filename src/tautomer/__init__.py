@@ -30,8 +30,11 @@ if TYPE_CHECKING:
     from tautomer.microservice import MicroService, ServiceRegistry
     from tautomer.runner import run
     from tautomer.web.decorators import exposed_method, private_api_method, public_method
+    from tautomer.web.errors import ConnectionNotFound
     from tautomer.web.rpc.tokens import BaseValidationStrategy, BasicCookieStrategy, HeaderValidationStrategy
     from tautomer.web.service import ApiGatewayService
+    from tautomer.web.sockets.hub import WebSocketHub, WebSocketHubProvider
+    from tautomer.web.sockets.marks import websocket_rpc
 
 __all__ = [
     "ApiGatewayService",
@@ -42,6 +45,7 @@ __all__ = [
     "Broker",
     "Collapser",
     "Command",
+    "ConnectionNotFound",
     "Context",
     "HTTPProxy",
     "HTTPProxyCommand",
@@ -55,6 +59,8 @@ __all__ = [
     "ServiceRegistry",
     "Settings",
     "Stream",
+    "WebSocketHub",
+    "WebSocketHubProvider",
     "__version__",
     "action",
     "command",
@@ -66,6 +72,7 @@ __all__ = [
     "public_method",
     "request_context",
     "run",
+    "websocket_rpc",
 ]
 
 _LAZY = {
@@ -90,6 +97,10 @@ _LAZY = {
     "public_method": "tautomer.web.decorators",
     "request_context": "tautomer.commands.request_cache",
     "run": "tautomer.runner",
+    "ConnectionNotFound": "tautomer.web.errors",
+    "WebSocketHub": "tautomer.web.sockets.hub",
+    "WebSocketHubProvider": "tautomer.web.sockets.hub",
+    "websocket_rpc": "tautomer.web.sockets.marks",
 }
 
 

@@ -11,7 +11,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
-from contextvars import Context, copy_context
+from contextvars import Context, ContextVar, copy_context
 from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeAlias, TypeVar
@@ -27,6 +27,15 @@ R = TypeVar("R")
 
 Outcome: TypeAlias = tuple[bool, Any]
 """True and a result, or False and an exception."""
+
+
+_current: ContextVar[Job | None] = ContextVar("tautomer job", default=None)
+
+
+def current_job() -> Job | None:
+    """The job in whose thread this is asked: by it, the event loop can be asked for things. None on the loop."""
+    job = _current.get()
+    return None if job is None or job.on_loop else job
 
 
 class Job:
@@ -73,11 +82,15 @@ class Job:
     def work(self) -> None:
         """The whole of it, in its thread."""
         try:
-            outcome = True, self._context.run(self._function, self)
+            outcome = True, self._context.run(self._run)
         except BaseException as error:
             # SystemExit in a function, too, is an error of that job and not the end of the thread.
             outcome = False, error
         self._pool.post(partial(self._pool.on_ended, self, outcome))
+
+    def _run(self) -> Any:
+        _current.set(self)
+        return self._function(self)
 
     def give_up(self) -> None:
         """Nobody waits for it any more. What it asked for is cancelled, so that it hears of it at once."""

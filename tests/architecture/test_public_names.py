@@ -20,6 +20,7 @@ PUBLIC = {
     "Broker",
     "Collapser",
     "Command",
+    "ConnectionNotFound",
     "Context",
     "HTTPProxy",
     "HTTPProxyCommand",
@@ -33,6 +34,8 @@ PUBLIC = {
     "ServiceRegistry",
     "Settings",
     "Stream",
+    "WebSocketHub",
+    "WebSocketHubProvider",
     "__version__",
     "action",
     "command",
@@ -44,6 +47,7 @@ PUBLIC = {
     "public_method",
     "request_context",
     "run",
+    "websocket_rpc",
 }
 
 BY_MODULE = {

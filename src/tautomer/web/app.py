@@ -29,14 +29,19 @@ from tautomer.web.messages.forwarded import TrustedProxies
 from tautomer.web.messages.limits import BodyPlan
 from tautomer.web.messages.message import JSON_TYPE, Reply, Request
 from tautomer.web.pages.pages import Pages
-from tautomer.web.pipeline import Pipelines
+from tautomer.web.pipeline import DEFAULT_TIMEOUT, Pipelines
 from tautomer.web.quick import is_plain
 from tautomer.web.request_log import RequestLog, log_refusal
+from tautomer.web.routing.aliases import AliasDef
 from tautomer.web.routing.autoaliases import annotated_aliases
 from tautomer.web.routing.overlaps import Overlaps
+from tautomer.web.routing.patterns import fold, trimmed
 from tautomer.web.routing.routes import Alias, Route, RouteTable
 from tautomer.web.rpc.endpoint import rpc_error_hook
 from tautomer.web.settings.records import GatewaySettings, Hook, RouteSettings
+from tautomer.web.settings.sockets import SocketDoor
+from tautomer.web.sockets.hub_service import HUB, HubService
+from tautomer.web.sockets.sockets import Sockets, origin_stage
 from tautomer.web.stages.cors import preflight_method
 
 if TYPE_CHECKING:
@@ -68,6 +73,7 @@ class Gateway:
         logs: Whether requests are logged: then they all go through `handle`.
         routes: In order.
         events: Streams of events that are open; who stops the gateway ends them.
+        sockets: Its WebSockets; None where the settings want none.
     """
 
     def __init__(self, broker: Broker, settings: GatewaySettings, own_service: str) -> None:
@@ -79,7 +85,8 @@ class Gateway:
         self._new_id = broker.new_id
         self._is_known = broker.registry.actions.__contains__
         self.events = EventStreams(settings.event_keep_alive)
-        self._pipelines = Pipelines(broker, settings, _caller(broker, own_service), self._failed, finisher(self.events))
+        self._caller = _caller(broker, own_service)
+        self._pipelines = Pipelines(broker, settings, self._caller, self._failed, finisher(self.events))
         # For paths that no route answers for.
         self._nowhere = Route(RouteSettings(cors=settings.cors), self._pipelines, own_service).lost
         self._skipped: frozenset[str] = frozenset()
@@ -90,6 +97,8 @@ class Gateway:
         self.routes = [self._route(route) for route in settings.routes]
         self._pages = Pages(broker, settings, lambda: self.routes)
         self._own = Route(self._pages.route, self._pipelines, own_service)
+        self.sockets = self._make_sockets()
+        self._socket_path: str | None = None
         self.refresh()
         self.at_once: Callable[[Request], Reply | None] = self._look
         if settings.trusted_proxies is not None:
@@ -103,6 +112,43 @@ class Gateway:
     async def close(self) -> None:
         """Close what the gateway has opened, such as the connection to a store."""
         await self._pipelines.close()
+        if self.sockets is not None:
+            hub = self._broker.get_local_service(HUB)
+            if isinstance(hub, HubService):
+                hub.drop(self.sockets)
+            await self.sockets.close()
+
+    # --- WebSockets ---
+
+    def _make_sockets(self) -> Sockets | None:
+        settings = self._settings.websocket
+        if settings is None:
+            return None
+        timeout = self._broker.settings.request_timeout
+        sockets = Sockets(
+            self._broker,
+            settings,
+            self._caller,
+            self._settings.limits.requests_max,
+            DEFAULT_TIMEOUT if timeout is None else timeout,
+        )
+        door = SocketDoor(origin_stage(settings), sockets.open_handler)
+        alias = AliasDef("GET", settings.path, "websocket", handler=door, reads_params=False)
+        route = RouteSettings(
+            name="websocket", aliases=(alias,), guards=settings.guards, on_before_call=settings.on_before_call
+        )
+        self._socket_route = Route(route, self._pipelines, self._own_service)
+        return sockets
+
+    def _socket_routes(self) -> list[Route]:
+        """The route of its WebSockets, while there are any to be had."""
+        sockets = self.sockets
+        if sockets is None or not (sockets.settings.asked_for or sockets.methods.are_announced):
+            self._socket_path = None
+            return []
+        self._socket_path = fold(sockets.settings.path)
+        HubService.of(self._broker).take_in(sockets)
+        return [self._socket_route]
 
     # --- routes ---
 
@@ -139,7 +185,7 @@ class Gateway:
             self._skipped = frozenset(skipped)
         self._pages.refresh()
         self._pipelines.refresh()
-        self._table = RouteTable([*self.routes, self._own], not self._settings.optimize_order)
+        self._table = RouteTable([*self.routes, self._own, *self._socket_routes()], not self._settings.optimize_order)
         self._exact = self._table.exact
         self._overlaps.tell(self.routes, self._broker.registry.actions)
 
@@ -198,8 +244,11 @@ class Gateway:
                 return plan  # type: ignore[no-any-return]  # As above.
         return self._body_plan
 
-    def on_upgrade(self, request: Request) -> Refusal:
-        """Why another protocol is not spoken: 501 where the request would be passed on, as its upstream may know it."""
+    def on_upgrade(self, request: Request) -> Refusal | None:
+        """Why a WebSocket cannot be had there, None where it can: 501 where the request would be passed on, as its
+        upstream may know it."""
+        if self._socket_path is not None and fold(trimmed(request.path)) == self._socket_path:
+            return None
         self.at_once(request)
         matched: Exchange | None = request.matched  # type: ignore[assignment]  # It is one.
         is_proxied = matched is not None and matched.alias.written.kind == "proxy"

@@ -18,10 +18,14 @@ __all__ = [
     "ERR_ORIGIN_NOT_FOUND",
     "ERR_UNABLE_DECODE_PARAM",
     "BadRequestError",
+    "ConnectionNotFound",
     "ForbiddenError",
     "GatewayError",
     "GatewayTimeoutError",
+    "IncorrectSignature",
     "InternalServerError",
+    "MalformedRequest",
+    "MethodNotFound",
     "NotFoundError",
     "PayloadTooLargeError",
     "RateLimitExceededError",
@@ -29,6 +33,7 @@ __all__ = [
     "UnAuthorizedError",
     "UnauthorizedError",
     "UnprocessableEntityError",
+    "UnserializableValueError",
 ]
 
 ERR_NO_TOKEN: Final = "NO_TOKEN"
@@ -119,3 +124,51 @@ class GatewayTimeoutError(GatewayError):
     code = 504
     type = "GATEWAY_TIMEOUT"
     message = "Gateway timeout"
+
+
+# nameko's, by its names (entrypoints reference, sections 6 and 10): kinds of a bad request all, so that
+# ``except BadRequest`` goes on catching them.
+
+
+class ConnectionNotFound(BadRequestError):
+    """There is no such socket.
+
+    Attributes:
+        socket_id: The id that was given; also the first of `args`, and the message.
+    """
+
+    code = 404
+    type = "CONNECTION_NOT_FOUND"
+
+    def __init__(self, socket_id: str) -> None:
+        super().__init__(str(socket_id))
+        self.socket_id = socket_id
+
+
+class MalformedRequest(BadRequestError):
+    """What a client sent is no message."""
+
+    type = "MALFORMED_REQUEST"
+    message = "Malformed request"
+
+
+class MethodNotFound(BadRequestError):
+    """A client asked for a method that nobody has. Its message is the name."""
+
+    code = 404
+    type = "METHOD_NOT_FOUND"
+
+
+class IncorrectSignature(BadRequestError):
+    """A method was called with arguments that it does not take, or without some that it needs."""
+
+    type = "INCORRECT_SIGNATURE"
+    message = "Incorrect signature"
+
+
+class UnserializableValueError(GatewayError):
+    """A value has no JSON form."""
+
+    code = 500
+    type = "UNSERIALIZABLE_VALUE"
+    message = "The value has no JSON form"

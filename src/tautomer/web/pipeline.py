@@ -22,6 +22,7 @@ from tautomer.web.rpc.endpoint import JsonRpcEndpoint
 from tautomer.web.rpc.quick import quick_endpoint
 from tautomer.web.settings.jsonrpc import JsonRpcDoor
 from tautomer.web.settings.records import GatewaySettings, RouteSettings
+from tautomer.web.settings.sockets import SocketDoor
 from tautomer.web.stages.access import lost_handler, refuse_stage, resolve_stage
 from tautomer.web.stages.assets import assets_stage
 from tautomer.web.stages.authentication import authentication_stage
@@ -103,7 +104,10 @@ class Pipelines:
         authenticate, authorize = route.guards.of(alias)
         # A request cannot travel.
         own_node = broker.node_id if alias is not None and alias.passes_request else None
+        door = function if isinstance(function, SocketDoor) else None
         guards: list[AnyStage | None] = [
+            # First of all: whoever opens a socket from a foreign page is not even counted.
+            door and door.guard,
             # Before authentication, so that it counts failed logins.
             self._rate_limit(route),
             # Before the hooks, as moleculer-web: 503 and 404 are known before authentication runs.
@@ -121,7 +125,9 @@ class Pipelines:
         timeout = None if alias is None or alias.kind == "call" else self._upload_timeout(route)
         endpoint = self._endpoint(route, function) if isinstance(function, JsonRpcDoor) else None
         innermost: Handler
-        if alias is not None and alias.kind == "proxy":
+        if door is not None:
+            innermost = door.open
+        elif alias is not None and alias.kind == "proxy":
             from tautomer.web.stages.proxying import proxy_handler  # Only who passes requests on needs what does it.
 
             innermost = proxy_handler(route, alias, self._finish)

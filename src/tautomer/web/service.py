@@ -95,7 +95,8 @@ class ApiGatewayService(Service):
         self._options = self._with_proxies(options)
         for warning in warnings:
             self.logger.warning("doubtful setting", extra={"setting": warning})
-        if not self._options.routes and self._options.assets is None:
+        sockets = self._options.websocket
+        if not self._options.routes and self._options.assets is None and not (sockets and sockets.asked_for):
             self.logger.warning("the gateway has no routes: nothing but its own pages will be answered")
 
     def _with_proxies(self, options: GatewaySettings) -> GatewaySettings:
@@ -166,6 +167,7 @@ class ApiGatewayService(Service):
             request_id=gateway.request_id,
             clock=self.broker.clock,
             wall_ms=self.broker.host.wall_ms,
+            on_upgrade=gateway.on_upgrade,
         )
 
     async def stopping(self) -> None:
@@ -248,6 +250,8 @@ class ApiGatewayService(Service):
 
     @event("$services.changed")
     def _services_changed(self, ctx: Context[Any]) -> None:
+        if self.gateway is not None and self.gateway.sockets is not None:
+            self.gateway.sockets.methods.forget()
         # The first change starts the wait and later ones do not prolong it: a mesh that never rests gets its aliases too.
         if self._refresh is None and self.gateway is not None:
             self._refresh = asyncio.get_running_loop().call_later(self.options.debounce_time, self._regenerate)

@@ -7,10 +7,15 @@ import logging
 
 import pytest
 
+from tautomer.web.http.refusal import NO_UPGRADE
 from tautomer.web.messages.limits import BodyPlan
 from tautomer.web.messages.message import Reply, Request
+from tautomer.web.websocket.frames import TEXT
+from tautomer.web.websocket.handshake import Agreement
+from tautomer.web.websocket.line import Line, LineLimits, OutgoingText, Takeover
+from tests.web.websocket.masking import client_frame
 
-from .conftest import Dial, Serve, until
+from .conftest import Dial, Serve, echo, until
 from .wire import get, post
 
 
@@ -540,44 +545,62 @@ async def test_a_request_may_have_a_body_limit_of_its_own(serve: Serve, dial: Di
     assert 413 == (await wire.answer()).status
 
 
-class Shout(asyncio.Protocol):
-    """Another protocol on the same connection."""
+class Shout:
+    """A session that says everything louder."""
 
     def __init__(self) -> None:
-        self.lost = asyncio.Event()
+        self.over = asyncio.Event()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
-        transport.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")  # type: ignore[attr-defined]
+    def opened(self, line: Line) -> None:
+        self.line = line
 
-    def data_received(self, data: bytes) -> None:
-        self.transport.write(data.upper())  # type: ignore[attr-defined]
+    def on_text(self, message: bytes) -> None:
+        self.line.send(OutgoingText(message.upper()))
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.lost.set()
+    def on_binary(self, message: bytes) -> None:
+        raise AssertionError(message)
+
+    def look(self, now: float) -> None:
+        pass
+
+    def retire(self) -> None:
+        self.line.close(1001)
+
+    def closed(self, code: int) -> None:
+        self.over.set()
 
 
 async def test_an_upgraded_connection_belongs_to_its_protocol(serve: Serve, dial: Dial) -> None:
     shout = Shout()
-    seen = []
 
-    def on_upgrade(request: Request) -> asyncio.Protocol | None:
-        seen.append(request.path)
-        return shout if request.path == "/chat" else None
+    async def handle(request: Request) -> Reply:
+        if request.path == "/chat":
+            return Takeover.of(Agreement(None, (("X-Own", "1"),)), LineLimits(), lambda: shout)
+        return await echo(request)
 
-    server = await serve(on_upgrade=on_upgrade, keep_alive_idle=0.05)
+    server = await serve(handle, on_upgrade=lambda request: None, keep_alive_idle=0.05)
     wire = await dial(server)
     upgrade = ["Connection: Upgrade", "Upgrade: WebSocket"]
-    wire.send(get("/other", *upgrade) + get("/chat", *upgrade) + b"first")
+    wire.send(get("/other", *upgrade) + get("/chat", *upgrade) + client_frame(TEXT, b"first"))
 
     assert b"GET /other? " == (await wire.answer()).body
-    assert 101 == int((await wire.reader.readuntil(b"\r\n\r\n")).split(b" ")[1])
-    assert b"FIRST" == await wire.reader.readexactly(5)
+    head = await wire.reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 101 Switching Protocols\r\nDate: ")
+    assert b"\r\nX-Own: 1\r\n" in head
+    assert b"\x81\x05FIRST" == await wire.reader.readexactly(7)
     await asyncio.sleep(0.15)  # Longer than an idle connection of ours may last.
-    wire.send(b"second")
-    assert b"SECOND" == await wire.reader.readexactly(6)
-    assert ["/other", "/chat"] == seen
+    wire.send(client_frame(TEXT, b"second"))
+    assert b"\x81\x06SECOND" == await wire.reader.readexactly(8)
     await wire.close()
     async with asyncio.timeout(5):
-        await shout.lost.wait()
+        await shout.over.wait()
     assert 0 == server.statistics()["connections"]
+
+
+async def test_an_upgrade_where_none_is_taken_is_refused(serve: Serve, dial: Dial) -> None:
+    server = await serve(on_upgrade=lambda request: NO_UPGRADE)
+    wire = await dial(server)
+
+    wire.send(get("/never", "Connection: Upgrade", "Upgrade: WebSocket"))
+
+    assert "UPGRADE_REFUSED" == (await wire.answer()).type

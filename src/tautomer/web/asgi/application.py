@@ -48,10 +48,14 @@ class GatewayApp:
         elif kind == "lifespan":
             await self._live(receive, send)
         elif kind == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": 1000})
+            door = self._service._server
+            if isinstance(door, AsgiDoor):
+                await door.serve_socket(scope, receive, send)
+            else:
+                await receive()
+                await send({"type": "websocket.close", "code": 1001})
         else:
-            raise ValueError(f"a gateway serves http, not {kind!r}")
+            raise ValueError(f"a gateway serves http and websocket, not {kind!r}")
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """The life of the server (ASGI lifespan protocol, version 2.0)."""

@@ -11,13 +11,14 @@ from typing import Final
 from tautomer._tasks import Sweep, TaskStarter
 from tautomer.web.asgi.incoming import announced_length, read_body, read_head, too_large
 from tautomer.web.asgi.outgoing import send_reply
+from tautomer.web.asgi.socket_door import SocketDoor
 from tautomer.web.asgi.types import ClientLeft, Message, Receive, Scope, Send
 from tautomer.web.asgi.upload import AsgiUpload
 from tautomer.web.http.head import HeadReader
 from tautomer.web.http.refusal import BUSY, INTERNAL, Refusal
 from tautomer.web.http.reply_bytes import ReplyBytes
 from tautomer.web.http.running import SWEEP, RunningRequests
-from tautomer.web.http.server_state import Handle
+from tautomer.web.http.server_state import Handle, OnUpgrade
 from tautomer.web.messages.limits import BodyPlan, HttpLimits
 from tautomer.web.messages.message import Reply, Request
 
@@ -45,6 +46,7 @@ class AsgiDoor:
         wall_ms: Milliseconds since 1970.
         body_plan: As `HttpServer` has it.
         request_id: Likewise.
+        on_upgrade: Likewise.
     """
 
     port = 0
@@ -59,12 +61,13 @@ class AsgiDoor:
         wall_ms: Callable[[], int],
         body_plan: Callable[[Request], BodyPlan],
         request_id: Callable[[Request], str] = lambda _request: "",
+        on_upgrade: OnUpgrade | None = None,
     ) -> None:
         self.handle = handle
         self.limits = limits
         self.replies = ReplyBytes(wall_ms)
         # The connection of a request that does not end, though its time is over, is the outer server's to cut.
-        self.running = RunningRequests(clock, on_stuck=lambda _request: None)
+        self.running: RunningRequests[Request] = RunningRequests(clock, on_stuck=lambda _request: None)
         self.starter = TaskStarter()
         self.refused: Counter[str] = Counter()
         self.clock = clock
@@ -73,7 +76,9 @@ class AsgiDoor:
         self._sweep = Sweep(SWEEP, self._watch)
         self._body_plan = body_plan
         self._request_id = request_id
-        self._heads = HeadReader(limits, "http")
+        self.on_upgrade = on_upgrade
+        self.heads = HeadReader(limits, "http")
+        self._sockets = SocketDoor(self)
         self._requests_total = 0
         self._stopping = False
 
@@ -83,11 +88,13 @@ class AsgiDoor:
     async def stop(self, grace: float) -> None:
         """Take no more requests, let running ones end, and cut what is late. Twice is harmless."""
         self._stopping = True
+        self._sockets.stop()
         tasks = list(self.running.tasks)
         if tasks and grace > 0:
             await asyncio.wait(tasks, timeout=grace)
         cancelled = await self.running.close()
         self._sweep.stop()
+        self._sockets.end()
         if cancelled:
             log.warning("http requests cut at stop", extra={"cancelled": cancelled})
 
@@ -109,7 +116,7 @@ class AsgiDoor:
         request: Request | None = None
         try:
             upload = None
-            request, has_body, fixed = read_head(scope, self._heads)
+            request, has_body, fixed = read_head(scope, self.heads)
             if fixed is None and has_body:
                 upload = await self._read_body(request, receive)
         except Refusal as refusal:
@@ -118,7 +125,7 @@ class AsgiDoor:
             return
         except ClientLeft:
             return
-        if fixed is None and (self._stopping or 0 < self.limits.requests_max <= len(self.running.tasks)):
+        if fixed is None and self.is_full:
             self.refused["SERVICE_UNAVAILABLE"] += 1
             fixed = BUSY
         if fixed is not None:
@@ -126,6 +133,16 @@ class AsgiDoor:
             await self._say(fixed, send, request.method, _named(request))
         else:
             await _Call(self, request, receive, send, upload).run()
+
+    async def serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One WebSocket, from its scope to its end."""
+        self._requests_total += 1
+        await self._sockets.serve(scope, receive, send)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more requests are taken now."""
+        return self._stopping or 0 < self.limits.requests_max <= len(self.running.tasks)
 
     def watch_soon(self, call: _Call) -> None:
         """Watch the client of a call that takes its time."""

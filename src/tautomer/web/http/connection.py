@@ -7,7 +7,7 @@ until the reply before it is out; so replies leave in order, and nothing is pars
       └──head without body, or one to stream─────▲   └──last reply──▶ CLOSED
     HEAD, BODY ──refused──▶ LINGER ──time, bytes, end──▶ CLOSED
     RUNNING ──reply before the end of a streamed body──▶ LINGER
-    HEAD ──Upgrade──▶ UPGRADED
+    RUNNING ──101──▶ CLOSED, to us: the connection is a `SocketConnection` from then on
 
 It is one state machine, and kept in one file.
 """
@@ -29,17 +29,19 @@ from tautomer.web.http.reply_bytes import BODILESS, CLOSE, KEEP_ALIVE
 from tautomer.web.http.reply_stream import close_stream, reset_on_close, send_stream
 from tautomer.web.http.running import is_own_end, log_failure
 from tautomer.web.http.server_state import ServerState
+from tautomer.web.http.socket_connection import SocketConnection
 from tautomer.web.http.upload import Upload, overdue
 from tautomer.web.http.write_stall import WriteStall
 from tautomer.web.messages.limits import BodyPlan
 from tautomer.web.messages.message import Reply, Request
+from tautomer.web.websocket.line import Takeover
 
 __all__ = ["Connection"]
 
 log = logging.getLogger("tautomer.web")
 
-_Phase = Enum("_Phase", ["HEAD", "BODY", "RUNNING", "LINGER", "UPGRADED", "CLOSED"])
-_HEAD, _BODY, _RUNNING, _LINGER, _UPGRADED, _CLOSED = _Phase
+_Phase = Enum("_Phase", ["HEAD", "BODY", "RUNNING", "LINGER", "CLOSED"])
+_HEAD, _BODY, _RUNNING, _LINGER, _CLOSED = _Phase
 
 _BLANK_LINES = re.compile(rb"(?:\r\n)+")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -79,7 +81,6 @@ class Connection(asyncio.Protocol):
         "_streaming",
         "_task",
         "_transport",
-        "_upgraded",
         "_upload",
         "_writing_paused",
         "client",
@@ -106,7 +107,6 @@ class Connection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._streaming = False
         self._drained: asyncio.Future[None] | None = None
-        self._upgraded: asyncio.Protocol | None = None
         self._reading_paused = self._writing_paused = False
         self._stall = WriteStall()
 
@@ -143,18 +143,12 @@ class Connection(asyncio.Protocol):
                 self._part += data
             if len(self._part) > self._state.limits.read_ahead_bytes:
                 self._pause_reading()
-        elif phase is _UPGRADED:
-            assert self._upgraded is not None
-            self._upgraded.data_received(data)
         elif phase is _LINGER:
             self._received += len(data)
             if self._received > _LINGER_BYTES_MAX:
                 self.abort()
 
     def eof_received(self) -> bool | None:
-        if self._phase is _UPGRADED:
-            assert self._upgraded is not None
-            return self._upgraded.eof_received()
         if self._upload is not None:
             return None  # The rest of the body will never come.
         if self._phase is _RUNNING and self._request is not None and not self._request.cancellable:
@@ -164,11 +158,8 @@ class Connection(asyncio.Protocol):
         return None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        phase, self._phase = self._phase, _CLOSED
+        self._phase = _CLOSED
         self._state.close(self)
-        if phase is _UPGRADED:
-            assert self._upgraded is not None
-            self._upgraded.connection_lost(exc)
         task, request = self._task, self._request
         whole = self._end_upload("the client left before the end of its body")
         if task is not None and request is not None and (request.cancellable or self._streaming or not whole):
@@ -176,14 +167,10 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._writing_paused = True
-        if self._upgraded is not None:
-            self._upgraded.pause_writing()
 
     def resume_writing(self) -> None:
         self._writing_paused = False
-        if self._upgraded is not None:
-            self._upgraded.resume_writing()
-        elif self._drained is not None:
+        if self._drained is not None:
             drained, self._drained = self._drained, None
             if not drained.done():
                 drained.set_result(None)
@@ -263,20 +250,13 @@ class Connection(asyncio.Protocol):
 
     def _on_upgrade(self, request: Request, framing: Framing, rest: bytes) -> None:
         hook = self._state.on_upgrade
-        protocol = NO_UPGRADE if hook is None or framing.length else hook(request)
-        if isinstance(protocol, Refusal):
+        refusal = NO_UPGRADE if hook is None or framing.length else hook(request)
+        if refusal is not None:
             self._request, request.id = request, self._state.request_id(request)
-            self._refuse(protocol)
+            self._refuse(refusal)
             return
-        if protocol is None:
-            self._part += rest
-            self._run(request)
-            return
-        self._upgraded = protocol
-        self._phase = _UPGRADED
-        protocol.connection_made(self._transport)
-        if rest:
-            protocol.data_received(rest)
+        self._part += rest
+        self._run(request)
 
     def _on_body(self, request: Request, framing: Framing, rest: bytes) -> None:
         state, self._request = self._state, request
@@ -394,11 +374,13 @@ class Connection(asyncio.Protocol):
         handle = self._state.handle
         try:
             reply = await handle(request)
-            body = reply.body
+            body: object = reply.body
             if isinstance(body, bytes):
                 self._write_whole(request, reply, body)
             elif isinstance(body, AsyncIterator):
                 await self._write_stream(request, reply, body)
+            elif isinstance(reply, Takeover):
+                self._hand_over(request, reply)
             else:
                 raise TypeError(f"a reply's body is bytes or an async iterator, not {type(body).__name__}")
         except BaseException as error:
@@ -458,6 +440,22 @@ class Connection(asyncio.Protocol):
         )
         if in_two:
             self._transport.write(body)
+
+    def _hand_over(self, request: Request, reply: Takeover) -> None:
+        """Make the connection a WebSocket."""
+        if self._phase is not _RUNNING:
+            return  # The client has gone.
+        self._phase = _CLOSED
+        transport, state = self._transport, self._state
+        transport.write(state.replies.switching(reply, request.id))
+        if self._reading_paused:
+            transport.resume_reading()
+        socket = SocketConnection(state, transport, reply, self.client)
+        state.replace(self, socket)
+        transport.set_protocol(socket)
+        if self._writing_paused:
+            socket.pause_writing()
+        socket.begin(bytes(self._part))
 
     def _connection(self, request: Request) -> str:
         if not self._keep_alive or self._state.stopping:
@@ -557,8 +555,6 @@ class Connection(asyncio.Protocol):
 
     def look(self, now: float) -> None:
         """Act on the times of the limits that are over at `now`."""
-        if self._phase is _UPGRADED:
-            return
         limits = self._state.limits
         if self._stall.is_over(self._transport.get_write_buffer_size(), now, limits.write_stall):
             self._state.refused["WRITE_STALL"] += 1

@@ -86,6 +86,12 @@ class ReplyBytes:
             framing = "Transfer-Encoding: chunked\r\n\r\n" if chunked else "\r\n"
         return f"{self._head(reply)}{told}{reply.lines}{connection}{framing}".encode("latin-1")
 
+    def switching(self, reply: Reply, request_id: str) -> bytes:
+        """The head after which the connection is a WebSocket."""
+        told = f"X-Request-ID: {request_id}\r\n" if request_id else ""
+        start = f"HTTP/1.1 101 Switching Protocols\r\n{self._date}Upgrade: websocket\r\nConnection: Upgrade\r\n"
+        return f"{start}{self._lines(reply.headers, False)}{told}{reply.lines}\r\n".encode("ascii")
+
     def pairs(self, reply: Reply) -> list[tuple[bytes, bytes]]:
         """The reply's own headers, as ASGI has them. What must not go out is left out."""
         if len(reply.headers) == 1 and reply.headers[0] is JSON_TYPE and not reply.lines:

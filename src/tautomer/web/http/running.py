@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from tautomer._tasks import CANCEL_WAIT, Sweep, TaskStarter
 from tautomer.web.messages.message import Request
 
-__all__ = ["RunningRequests", "is_own_end", "log_failure"]
+__all__ = ["RunningRequests", "Timed", "is_own_end", "log_failure"]
 
 log = logging.getLogger("tautomer.web")
 
@@ -42,7 +42,24 @@ def log_failure(request: Request, error: BaseException) -> None:
         log.error("request failed with an error that cannot be shown", extra=told)
 
 
-class RunningRequests:
+class Timed(Protocol):
+    """What runs: a request, or a call by a socket.
+
+    Attributes:
+        path: For the log.
+        ends: When its time is over; None for no end.
+        late: Whether its task was cancelled because its time was over.
+    """
+
+    path: str
+    ends: float | None
+    late: bool
+
+
+T = TypeVar("T", bound=Timed)
+
+
+class RunningRequests(Generic[T]):
     """Starts the tasks of requests, cancels those whose time is over, and at stop all that are left.
 
     There is one timer for all (architecture §8), and nothing is noted but what runs: a request says itself when it
@@ -59,15 +76,15 @@ class RunningRequests:
 
     __slots__ = ("_clock", "_closed", "_on_stuck", "_start", "_sweep", "tasks")
 
-    def __init__(self, clock: Callable[[], float], on_stuck: Callable[[Request], None]) -> None:
+    def __init__(self, clock: Callable[[], float], on_stuck: Callable[[T], None]) -> None:
         self._clock = clock
         self._on_stuck = on_stuck
         self._start = TaskStarter().start
-        self.tasks: dict[asyncio.Task[None], Request] = {}
+        self.tasks: dict[asyncio.Task[None], T] = {}
         self._sweep = Sweep(SWEEP, self._look)
         self._closed = False
 
-    def start(self, coro: Coroutine[object, object, None], request: Request) -> asyncio.Task[None]:
+    def start(self, coro: Coroutine[object, object, None], request: T) -> asyncio.Task[None]:
         """Run `coro`, which lets no exception out but `CancelledError`, for a request.
 
         Raises:

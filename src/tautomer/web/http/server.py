@@ -86,9 +86,8 @@ class HttpServer:
         reuse_port: Lets several processes listen on one port; the system deals out the connections.
         clock: Monotonic seconds.
         wall_ms: Milliseconds since 1970, for the ``Date`` header.
-        on_upgrade: Called for ``Upgrade: websocket``. The protocol that it returns takes the connection over:
-            `connection_made`, then the bytes after the head. None: the request is handled as any other.
-            Or a `Refusal`. Without it such requests are refused.
+        on_upgrade: Called for ``Upgrade: websocket``: why that is refused; None where the request is handled as any other,
+            and may be answered by a `Takeover`. Without it such requests are refused.
         body_plan: What is to become of the body of this request, of which the head is known; for routes that take more,
             or less, than `limits.body_bytes_max`, or read bodies as they come.
         request_id: The id of a request that the server answers by itself; empty for none.

@@ -21,8 +21,8 @@ Handle: TypeAlias = Callable[[Request], Awaitable[Reply]]
 AtOnce: TypeAlias = Callable[[Request], Reply | None]
 """The gateway: a request in, an awaitable of its reply out."""
 
-OnUpgrade: TypeAlias = Callable[[Request], "asyncio.Protocol | Refusal | None"]
-"""Takes a connection over for the protocol named in ``Upgrade``, leaves it with None, or refuses."""
+OnUpgrade: TypeAlias = Callable[[Request], Refusal | None]
+"""Says why an ``Upgrade: websocket`` is refused; None where the request is handled, and the reply may be a `Takeover`."""
 
 # Connections over the limit that are told so before they are closed. More are closed without a word.
 _TOLD_MAX = 100
@@ -64,7 +64,7 @@ class ServerState:
     clock: Callable[[], float]
     heads: HeadReader
     replies: ReplyBytes
-    running: RunningRequests
+    running: RunningRequests[Request]
     scheme: str
     on_upgrade: OnUpgrade | None
     body_plan: Callable[[Request], BodyPlan] | None
@@ -107,6 +107,11 @@ class ServerState:
         reply = refusal.reply()
         request_id = "" if request is None else request.id
         return self.replies.whole(reply, cast(bytes, reply.body), CLOSE, request_id)
+
+    def replace(self, connection: Client, other: Client) -> None:
+        """Put another in the place of a connection: it is the same one, and speaks another protocol from now on."""
+        del self.connections[connection]
+        self.connections[other] = None
 
     @staticmethod
     def _over(count: int, limit: int) -> int:

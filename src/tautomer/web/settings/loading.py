@@ -55,6 +55,7 @@ from tautomer.web.settings.records import (
     Tagger,
 )
 from tautomer.web.settings.serving import read_serving
+from tautomer.web.settings.sockets import read_sockets
 from tautomer.web.settings.uploads import read_uploads
 
 __all__ = ["read_route", "read_settings"]
@@ -92,6 +93,8 @@ def read_settings(
     path = reader.take("path", "/", a_prefix)
     ip = reader.take("ip", environment.get("IP") or DEFAULT_IP, a_text)
     limits = _limits(reader, notes)
+    guards = read_guards(reader)
+    cors = read_cors(reader.take("cors", None, as_it_is), None, "settings.cors", notes)
     settings = GatewaySettings(
         port=reader.take("port", DEFAULT_PORT, _port),
         ip=ip,
@@ -106,7 +109,7 @@ def read_settings(
         openapi=read_openapi(reader.take("openapi", True, a_bool_or_mapping), notes),
         probes=reader.take("probes", True, a_bool),
         on_error=reader.take("on_error", None, named(a_function, notes.methods)),
-        guards=read_guards(reader),
+        guards=guards,
         reformat_error=reader.take(
             "reformat_error", notes.methods.find("reformat_error"), named(a_function, notes.methods)
         ),
@@ -115,9 +118,10 @@ def read_settings(
         logs=read_logs(reader),
         log_request=notes.methods.find("log_request"),
         log_response=notes.methods.find("log_response"),
-        cors=read_cors(reader.take("cors", None, as_it_is), None, "settings.cors", notes),
+        cors=cors,
         etag=reader.take("etag", None, _tagger),
         event_keep_alive=reader.seconds("event_keep_alive", 15.0) or 0.0,
+        websocket=read_sockets(reader.take("websocket", None, a_bool_or_mapping), guards, cors, notes),
         **read_serving(reader, environment, ip),
     )
     routes = _routes(reader.take("routes", [], a_list), settings, notes)

@@ -16,7 +16,9 @@ from tautomer.web.routing.aliases import AliasDef
 from tautomer.web.routing.direct import SPECIAL_CHAR, SpecialChar
 from tautomer.web.routing.patterns import fold
 from tautomer.web.settings.body_parsers import BodyParsers
-from tautomer.web.settings.cors import Cors
+from tautomer.web.settings.cors import Cors, OriginCheck
+from tautomer.web.settings.origins import Origins
+from tautomer.web.websocket.line import LineLimits
 
 if TYPE_CHECKING:
     import ssl
@@ -37,12 +39,15 @@ __all__ = [
     "OpenApiSettings",
     "RateLimit",
     "RouteSettings",
+    "Sites",
+    "SocketSettings",
     "Tagger",
     "UnixSocket",
 ]
 
 Hook: TypeAlias = Callable[..., Any]
 Tagger: TypeAlias = Callable[[bytes], object]
+Sites: TypeAlias = Origins | OriginCheck | Literal["*"] | None
 MappingPolicy: TypeAlias = Literal["restrict", "all"]
 
 DEFAULT_PORT: Final = 3000
@@ -242,6 +247,43 @@ class AssetSettings:
 
 
 @record
+class SocketSettings:
+    """What a gateway's WebSockets are told.
+
+    Attributes:
+        path: Where they are; the gateway's own `path` does not stand before it.
+        asked_for: Whether the settings say that there are any; else they are there as soon as a service of the node
+            has methods for them.
+        line: What a stranger may ask of a line.
+        connections_max: Sockets of this gateway; over it 503. 0 for no end but the server's own.
+        max_in_flight: Calls of one socket at a time; what comes meanwhile waits.
+        messages_per_second: Of one socket; over it each is answered by an error, and who goes on is closed (1008). 0 for
+            no end.
+        idle_timeout: Seconds without a message from the client before it is closed (1000); 0 for never.
+        origins: Sites whose scripts may open one, beside those of the same host.
+        compression: Whether permessage-deflate is agreed upon.
+        protocols: Subprotocols that are spoken.
+        guards: What stands before the handshake.
+        on_before_call: As a route's, before the handshake.
+        debug: Whether clients are told class and text of unexpected errors.
+    """
+
+    path: str = "/ws"
+    asked_for: bool = False
+    line: LineLimits = field(default_factory=LineLimits)
+    connections_max: int = 0
+    max_in_flight: int = 1
+    messages_per_second: int = 100
+    idle_timeout: float = 0.0
+    origins: Sites = None
+    compression: bool = False
+    protocols: tuple[str, ...] = ()
+    guards: Guards = field(default_factory=Guards)
+    on_before_call: Hook | None = None
+    debug: bool = False
+
+
+@record
 class GatewaySettings:
     """Everything a gateway can be told.
 
@@ -276,6 +318,7 @@ class GatewaySettings:
         socket: Unix socket that it listens on instead of a port, or None.
         tls: Speaks TLS, or None.
         assets: Files to serve, or None.
+        websocket: What its WebSockets are told; None where there are none.
     """
 
     port: int = DEFAULT_PORT
@@ -306,6 +349,7 @@ class GatewaySettings:
     socket: UnixSocket | None = None
     tls: ssl.SSLContext | None = None
     assets: AssetSettings | None = None
+    websocket: SocketSettings | None = field(default_factory=SocketSettings)
 
 
 def _first(own: Hook | Literal[False] | None, inherited: Hook | None) -> Hook | None:

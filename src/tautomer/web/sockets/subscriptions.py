@@ -30,7 +30,7 @@ class Subscriptions:
         """How many channels somebody hears."""
         return len(self._members)
 
-    def subscribe(self, socket_id: str, channel: str) -> None:
+    def subscribe(self, socket_id: str, channel: object) -> None:
         """Let a socket hear a channel. Repeating it is harmless.
 
         Raises:

@@ -1,0 +1,275 @@
+"""Socket: one client and its calls. Messages in, results and events out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from tautomer.context import Context
+from tautomer.errors import RateLimitExceeded, RequestTimeoutError, ServiceUnavailableError
+from tautomer.protocol.sockets import (
+    MalformedMessage,
+    MethodCall,
+    error_message,
+    event_message,
+    parse_message,
+    result_message,
+)
+from tautomer.web.errors import MalformedRequest, MethodNotFound, UnserializableValueError
+from tautomer.web.exchange import FAILURES
+from tautomer.web.sockets.failures import failure
+from tautomer.web.sockets.socket_id import SOCKET_ID
+from tautomer.web.websocket.line import Line, OutgoingText
+
+if TYPE_CHECKING:
+    from tautomer.registry.endpoints import Endpoint
+    from tautomer.web.sockets.sockets import Sockets
+
+__all__ = ["Socket", "SocketCall"]
+
+MALFORMED_MAX: Final = 10
+"""Messages in a row that are none, or over the rate, before the client is closed (1008)."""
+
+WAITING_MAX: Final = 100
+"""Messages that wait for their turn before no more are read from the client."""
+
+WAITING_BYTES_MAX: Final = 64 * 1024
+
+
+class SocketCall:
+    """One message on its way through its action; what `RunningRequests` knows of it."""
+
+    __slots__ = ("action", "ends", "id", "late", "message", "path")
+
+    def __init__(self, message: MethodCall, action: Endpoint, id: str, ends: float | None) -> None:
+        self.message = message
+        self.action = action
+        self.id = id
+        self.path = action.name
+        self.ends = ends
+        self.late = False
+
+    @property
+    def is_only_late(self) -> bool:
+        """To be asked in its task when that was cancelled: whether that was for the time, and nobody else wants its end."""
+        if not self.late:
+            return False
+        task = asyncio.current_task()
+        return task is None or task.uncancel() == 0
+
+
+class Socket:
+    """Runs the calls of one client, `max_in_flight` of them at a time, in the order in which they came.
+
+    Attributes:
+        id: Opaque to the client.
+        data: For whoever wants to keep something as long as the socket lives; made when it is asked for.
+        line: The way to the client.
+    """
+
+    __slots__ = (
+        "_asked_at",
+        "_data",
+        "_faults",
+        "_held",
+        "_meta",
+        "_rate",
+        "_rate_at",
+        "_retired",
+        "_running",
+        "_sockets",
+        "_waiting",
+        "_waiting_bytes",
+        "id",
+        "line",
+    )
+
+    line: Line
+
+    def __init__(self, sockets: Sockets, id: str, meta: dict[str, Any]) -> None:
+        """
+        Args:
+            meta: What the handshake left in the context; every call begins with it.
+        """
+        self.id = id
+        self._sockets = sockets
+        meta[SOCKET_ID] = id
+        self._meta = meta
+        self._data: dict[str, Any] | None = None
+        self._running = 0
+        self._waiting: deque[bytes] | None = None
+        self._waiting_bytes = 0
+        self._held = self._retired = False
+        # Messages of this second, and when it began; faults in a row; when the client asked last.
+        self._rate = self._faults = 0
+        self._rate_at = self._asked_at = sockets.clock()
+
+    @property
+    def data(self) -> dict[str, Any]:
+        if self._data is None:
+            self._data = {}
+        return self._data
+
+    def send(self, message: OutgoingText) -> None:
+        """Send an event."""
+        self.line.send(message)
+
+    # --- what the line calls ---
+
+    def opened(self, line: Line) -> None:
+        self.line = line
+        line.send(OutgoingText(event_message("connected", {"socket_id": self.id})))
+        self._sockets.add(self)
+
+    def on_text(self, message: bytes) -> None:
+        self._asked_at = self._sockets.clock()
+        if self._retired:
+            return
+        if self._running < self._sockets.settings.max_in_flight and not self._waiting:
+            self._begin(message)
+            return
+        if self._waiting is None:
+            self._waiting = deque()
+        self._waiting.append(message)
+        self._waiting_bytes += len(message)
+        if not self._held and (len(self._waiting) > WAITING_MAX or self._waiting_bytes > WAITING_BYTES_MAX):
+            self._held = True
+            self.line.hold()
+
+    def on_binary(self, _message: bytes) -> None:
+        self.line.close(1003, "messages are text")
+
+    def look(self, now: float) -> None:
+        idle = self._sockets.settings.idle_timeout
+        if idle and not self._running and now - self._asked_at >= idle:
+            self.line.close(1000, "idle")
+
+    def retire(self) -> None:
+        self._retired = True
+        self._waiting = None
+        if not self._running:
+            self._sockets.close_soon(self, 1001, "the server stops")
+
+    def closed(self, code: int) -> None:
+        self._retired = True
+        self._waiting = None
+        self._sockets.remove(self, code)
+
+    # --- calls ---
+
+    def _begin(self, text: bytes) -> None:
+        """Run a message, or answer it at once where that cannot be."""
+        sockets = self._sockets
+        try:
+            message = parse_message(text)
+        except MalformedMessage as malformed:
+            self._on_fault(MalformedRequest(malformed.reason), malformed.correlation_id, "malformed messages")
+            return
+        correlation_id = message.correlation_id
+        if self._is_over_rate():
+            error = RateLimitExceeded(data={"limit": sockets.settings.messages_per_second, "window": 1})
+            self._on_fault(error, correlation_id, "too many messages")
+            return
+        self._faults = 0
+        action = sockets.methods.find(message.method)
+        if action is None:
+            self._fail(MethodNotFound(message.method[:200]), correlation_id)
+            return
+        if sockets.is_busy:
+            self._fail(ServiceUnavailableError("TOO_MANY_CALLS"), correlation_id)
+            return
+        call = SocketCall(message, action, sockets.new_id(), sockets.ends())
+        self._running += 1
+        try:
+            sockets.running.start(self._serve(call), call)
+        except RuntimeError:
+            self._running -= 1  # The server has stopped.
+
+    async def _serve(self, call: SocketCall) -> None:
+        sockets, broker = self._sockets, self._sockets.broker
+        task = asyncio.current_task()
+        correlation_id = call.message.correlation_id
+        try:
+            ctx: Context[Any] = Context(
+                broker,
+                {},
+                sockets.caller,
+                _meta=self._meta.copy(),
+                deadline=call.ends,
+                _id=call.id,
+                _request_id=call.id,
+            )
+            nested = broker.call_nested  # Read first, called then: see `Transit._encode_and_send`.
+            result = await nested(ctx, call.path, call.message.data, {})
+            self._succeed(result, correlation_id)
+        except FAILURES as error:
+            if isinstance(error, asyncio.CancelledError) and not call.is_only_late and _is_cancelled(task):
+                raise
+            self._fail(RequestTimeoutError(call.path) if call.late else error, correlation_id, call)
+        finally:
+            sockets.running.tasks.pop(task, None)  # type: ignore[arg-type]  # This is a task.
+            self._running -= 1
+        self._next()
+
+    def _next(self) -> None:
+        """A call has ended: take the next, or close."""
+        if self._retired:
+            if not self._running:
+                self.line.close(1001, "the server stops")
+            return
+        waiting, most = self._waiting, self._sockets.settings.max_in_flight
+        while waiting and self._running < most and not self._retired:
+            message = waiting.popleft()
+            self._waiting_bytes -= len(message)
+            self._begin(message)
+        if not waiting:
+            self._waiting = None
+            if self._held:
+                self._held = False
+                self.line.go_on()
+
+    # --- answers ---
+
+    def _succeed(self, result: Any, correlation_id: Any) -> None:
+        try:
+            text = result_message(result, correlation_id)
+        except Exception as error:  # A user's class may raise anything while it is looked at.
+            reason = f"the result has no JSON form: {type(error).__name__}"
+            self._fail(UnserializableValueError(reason), correlation_id)
+            return
+        self.line.send(OutgoingText(text))
+
+    def _fail(self, error: BaseException, correlation_id: Any, call: SocketCall | None = None) -> None:
+        settings = self._sockets.settings
+        if call is None:
+            told = failure(error, "", (), "", settings.debug)
+        else:
+            expected = self._sockets.methods.expected(call.action)
+            told = failure(error, call.path, expected, call.id, settings.debug)
+        try:
+            text = error_message(told, correlation_id)
+        except Exception:
+            text = error_message({key: value for key, value in told.items() if key != "data"}, correlation_id)
+        self.line.send(OutgoingText(text))
+
+    def _on_fault(self, error: BaseException, correlation_id: Any, reason: str) -> None:
+        self._fail(error, correlation_id)
+        self._faults += 1
+        if self._faults >= MALFORMED_MAX:
+            self.line.close(1008, reason)
+            self._retired = True
+            self._waiting = None
+
+    def _is_over_rate(self) -> bool:
+        most = self._sockets.settings.messages_per_second
+        now = self._asked_at
+        if now - self._rate_at >= 1.0:
+            self._rate_at, self._rate = now, 0
+        self._rate += 1
+        return 0 < most < self._rate
+
+
+def _is_cancelled(task: asyncio.Task[Any] | None) -> bool:
+    """Whether somebody wants the task to end."""
+    return task is not None and task.cancelling() > 0
