@@ -19,7 +19,7 @@ from tautomer.ports import Handler
 from tautomer.protocol.packets import subscription_key
 from tautomer.registry.endpoints import Endpoint, EventEndpoint
 from tautomer.registry.registry import Registry, ServiceEntry
-from tautomer.service import Service, dependency_list
+from tautomer.service import Service, as_service, dependency_list, is_service
 
 if TYPE_CHECKING:
     from tautomer.broker import Broker
@@ -73,12 +73,15 @@ class LocalServices:
         Raises:
             ServiceSchemaError: It is written wrong, or one of its name is here already.
         """
-        if isinstance(given, type) and issubclass(given, Service):
-            service = given()
+        if isinstance(given, type) and is_service(given):
+            service = as_service(given)()
         elif isinstance(given, Service):
             service = given
         else:
-            raise ServiceSchemaError(f"a service is a subclass of Service or an instance of one, not {given!r}")
+            raise ServiceSchemaError(
+                "a service is a subclass of Service or an instance of one, or a class with a name and marked methods, "
+                f"not {given!r}"
+            )
         service.attach(self._broker)
         if any(known.full_name == service.full_name for known in self.all):
             raise ServiceSchemaError(f"a service named '{service.full_name}' is on this node already")

@@ -252,6 +252,21 @@ class Service:
             setattr(self, attribute, found)
 
 
+def is_service(given: type) -> bool:
+    """Whether a class has our base, or else what makes a service: a name, and a method with a mark."""
+    if issubclass(given, Service):
+        return True
+    named = isinstance(getattr(given, "name", None), str)
+    return named and any(marks_of(value) for base in given.__mro__ for value in vars(base).values())
+
+
+def as_service(given: type) -> type[Service]:
+    """The class, with our base if it lacks it: the services of nameko have none."""
+    if issubclass(given, Service):
+        return given
+    return type(given.__name__, (given, Service), {"__module__": given.__module__, "__doc__": given.__doc__})
+
+
 def dependency_list(
     dependencies: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]],
 ) -> list[str | Mapping[str, Any]]:

@@ -131,7 +131,14 @@ class Client:
 
 @asynccontextmanager
 async def open_client(host: str, port: int, path: str = "/ws", **options: Any) -> AsyncIterator[Client]:
-    options = {"compression": None, "proxy": None, "open_timeout": WAIT, "ping_interval": None, **options}
+    options = {
+        "compression": None,
+        "proxy": None,
+        "max_queue": None,
+        "open_timeout": WAIT,
+        "ping_interval": None,
+        **options,
+    }
     scheme = "wss" if "ssl" in options else "ws"
     async with connect(f"{scheme}://{host}:{port}{path}", **options) as line:
         async with asyncio.timeout(WAIT):
