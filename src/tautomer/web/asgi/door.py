@@ -88,13 +88,14 @@ class AsgiDoor:
     async def stop(self, grace: float) -> None:
         """Take no more requests, let running ones end, and cut what is late. Twice is harmless."""
         self._stopping = True
-        self._sockets.stop()
+        until = self.clock() + grace
         tasks = list(self.running.tasks)
-        if tasks and grace > 0:
-            await asyncio.wait(tasks, timeout=grace)
+        await self._sockets.stop(grace)
+        left = until - self.clock()
+        if tasks and left > 0:
+            await asyncio.wait(tasks, timeout=left)
         cancelled = await self.running.close()
         self._sweep.stop()
-        self._sockets.end()
         if cancelled:
             log.warning("http requests cut at stop", extra={"cancelled": cancelled})
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-from tautomer._tasks import Sweep
+from tautomer._tasks import Sweep, Turns
 from tautomer.web.asgi.incoming import read_head
 from tautomer.web.asgi.outgoing import send_reply
 from tautomer.web.asgi.socket_connection import AsgiSocket
@@ -24,6 +24,8 @@ __all__ = ["SocketDoor"]
 log = logging.getLogger("tautomer.web")
 
 LOOK_INTERVAL: Final = 1.0
+# Seconds for the last of them to be gone.
+_CUT_TIME: Final = 0.5
 _EXTENSION: Final = "websocket.http.response"
 
 
@@ -37,6 +39,7 @@ class SocketDoor:
     def __init__(self, door: AsgiDoor) -> None:
         self._door = door
         self.open: dict[AsgiSocket, None] = {}
+        self._left = Turns()
         self._sweep = Sweep(LOOK_INTERVAL, self._look)
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,14 +63,23 @@ class SocketDoor:
             return
         await self._run(fixed, request, receive, send)
 
-    def stop(self) -> None:
-        """Have all of them close."""
+    async def stop(self, grace: float) -> None:
+        """Have all of them close when what they run has ended, at the latest after `grace` seconds."""
         for socket in list(self.open):
             socket.retire()
-
-    def end(self) -> None:
-        """Look no more."""
+        await self._emptied(grace)
+        for socket in list(self.open):
+            socket.close(1001)
+        await self._emptied(_CUT_TIME)
         self._sweep.stop()
+
+    async def _emptied(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                while self.open:
+                    await self._left.next()
+        except TimeoutError:
+            pass
 
     async def _handshake(self, request: Request) -> Reply:
         """The gateway's reply, in a task with the request's end."""
@@ -102,12 +114,15 @@ class SocketDoor:
             # The reader ends when the client has left, the writer when there is nothing more to say but the close.
             await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            del self.open[socket]
             # Before the close: some servers let nobody send it while somebody still listens.
             for task in (reader, writer):
                 task.cancel()
-            await asyncio.wait((reader, writer), timeout=reply.limits.close_time)
-            await socket.say_close()
+            try:
+                await asyncio.wait((reader, writer), timeout=reply.limits.close_time)
+                await socket.say_close()
+            finally:
+                self.open.pop(socket, None)
+                self._left.wake()
 
     def _count(self, kind: str) -> None:
         self._door.refused[kind] += 1
