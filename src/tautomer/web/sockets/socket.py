@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from tautomer.context import Context
-from tautomer.errors import RateLimitExceeded, RequestTimeoutError, ServiceUnavailableError
+from tautomer.errors import MoleculerError, RateLimitExceeded, RequestTimeoutError, ServiceUnavailableError
 from tautomer.protocol.sockets import (
     MalformedMessage,
     MethodCall,
@@ -172,6 +172,8 @@ class Socket:
             self._on_fault(error, correlation_id, "too many messages")
             return
         self._faults = 0
+        if message.method[:1] == "$" and self._is_answered(message):
+            return
         action = sockets.methods.find(message.method)
         if action is None:
             self._fail(MethodNotFound(message.method[:200]), correlation_id)
@@ -185,6 +187,17 @@ class Socket:
             sockets.running.start(self._serve(call), call)
         except RuntimeError:
             self._running -= 1  # The server has stopped.
+
+    def _is_answered(self, message: MethodCall) -> bool:
+        """Answer what the gateway itself is asked for."""
+        try:
+            told = self._sockets.events.answer(self.id, message.method, message.data)
+        except MoleculerError as error:
+            self._fail(error, message.correlation_id)
+            return True
+        if told is not None:
+            self._succeed(told, message.correlation_id)
+        return told is not None
 
     async def _serve(self, call: SocketCall) -> None:
         sockets, broker = self._sockets, self._sockets.broker
