@@ -204,17 +204,39 @@ class Socket:
         task = asyncio.current_task()
         correlation_id = call.message.correlation_id
         try:
-            ctx: Context[Any] = Context(
-                broker,
-                {},
-                sockets.caller,
-                _meta=self._meta.copy(),
-                deadline=call.ends,
-                _id=call.id,
-                _request_id=call.id,
-            )
-            nested = broker.call_nested  # Read first, called then: see `Transit._encode_and_send`.
-            result = await nested(ctx, call.path, call.message.data, {})
+            if sockets.is_plain:
+                # As a gateway's plain routes do: no context is made for the gateway itself, as nobody looks at it.
+                ctx: Context[Any] = Context(
+                    broker,
+                    call.message.data,
+                    call.action,
+                    None,
+                    None,
+                    None,
+                    None,
+                    2,
+                    self._meta.copy(),
+                    call.ends,
+                    None,
+                    None,
+                    None,
+                    call.id,
+                    call.id,
+                    sockets.caller.service.full_name,
+                )
+                handler = call.action.handler  # Read first, called then: see `Transit._encode_and_send`.
+                result = await handler(ctx)
+            else:
+                root: Context[Any] = Context(
+                    broker,
+                    {},
+                    sockets.caller,
+                    _meta=self._meta.copy(),
+                    deadline=call.ends,
+                    _id=call.id,
+                    _request_id=call.id,
+                )
+                result = await broker.call_nested(root, call.path, call.message.data, {})
             self._succeed(result, correlation_id)
         except FAILURES as error:
             if isinstance(error, asyncio.CancelledError) and not call.is_only_late and _is_cancelled(task):

@@ -69,6 +69,8 @@ class Sockets:
         self.methods = SocketMethods(broker)
         self.events = MeshEvents(settings.events)
         self.running: RunningRequests[SocketCall] = RunningRequests(broker.clock, lambda _call: None)
+        #: Whether a call needs no more than its action's own chain.
+        self.is_plain = not broker.calls_wrapped and broker.settings.max_call_level != 1
         self._calls_max = calls_max
         self._timeout = timeout
         # Ids can be told to others, as addresses of private messages; so none must be guessed from another.
