@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET
 
-from tautomer.protocol.nesting import Uncollected, is_deeper
+from tautomer.protocol.nesting import CROWDED, Uncollected, is_deeper
 
 __all__ = ["MalformedMessage", "MethodCall", "error_message", "event_message", "parse_message", "result_message"]
 
@@ -76,8 +76,11 @@ def parse_message(text: bytes, depth_max: int = DEPTH_MAX) -> MethodCall:
     """
     opened = text.count(b"[") + text.count(b"{")
     try:
-        with Uncollected(opened):
+        if opened < CROWDED:
             message = _decode(text)
+        else:
+            with Uncollected(opened):
+                message = _decode(text)
     except RecursionError:
         raise MalformedMessage("the message is nested too deep") from None
     except msgspec.ValidationError:

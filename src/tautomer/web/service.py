@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tautomer.context import Context
 from tautomer.decorators import action, event
+from tautomer.definitions import EventDef
 from tautomer.errors import BrokerOptionsError, MoleculerClientError, ServiceSchemaError, ValidationError
 from tautomer.service import Service
 from tautomer.web.app import Gateway
@@ -245,6 +246,25 @@ class ApiGatewayService(Service):
         public = {key: value for key, value in super().public_settings().items() if snake(key) != "https"}
         hide_stores(public)
         return public
+
+    # --- events for sockets ---
+
+    def event_defs(self) -> list[EventDef]:
+        """Its own, and those that clients of its WebSockets may listen to, each in a group of this very gateway."""
+        sockets = None if self._options is None else self._options.websocket
+        patterns = () if sockets is None else sockets.events
+        group = f"{self.full_name}@{self.broker.node_id}" if patterns else ""
+        return [
+            *super().event_defs(),
+            *(
+                EventDef(name=pattern, methods=(self._on_mesh_event,), where=("loop",), group=f"{group}#{index}")
+                for index, pattern in enumerate(patterns)
+            ),
+        ]
+
+    def _on_mesh_event(self, ctx: Context[Any]) -> None:
+        if self.gateway is not None and self.gateway.sockets is not None and ctx.event_name is not None:
+            self.gateway.sockets.tell(ctx.event_name, ctx.params, ctx.endpoint.name)
 
     # --- aliases of the mesh ---
 

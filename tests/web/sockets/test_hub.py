@@ -258,3 +258,26 @@ async def test_a_provider_is_the_hub_of_its_node(room: Room):
     assert isinstance(room.hub, WebSocketHub)
     assert room.hub is room.hub
     assert isinstance(Room.hub, WebSocketHubProvider)
+
+
+async def test_methods_are_called_through_whatever_stands_around_calls(cluster: Cluster):
+    """With a middleware around the broker's `call`, the short way past it is not taken."""
+    from tautomer import Middleware
+
+    class Noted(Middleware):
+        called: list[str] = []
+
+        def call(self, next_verb: Any) -> Any:
+            async def call(action: str, params: Any, options: Any) -> Any:
+                self.called.append(action)
+                return await next_verb(action, params, options)
+
+            return call
+
+    gateway = ApiGatewayService(settings={"port": 0, "ip": "127.0.0.1"})
+    await cluster.node("a", Room(), gateway, middlewares=[Noted()])
+
+    async with open_client("127.0.0.1", gateway.port) as client:
+        assert {"a": 1} == (await client.call("echo", a=1))["data"]
+        assert {"user": None, "socket": True} == (await client.call("who"))["data"]
+    assert ["room.echo", "room.who"] == Noted.called

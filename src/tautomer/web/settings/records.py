@@ -263,6 +263,7 @@ class SocketSettings:
         origins: Sites whose scripts may open one, beside those of the same host.
         compression: Whether permessage-deflate is agreed upon.
         protocols: Subprotocols that are spoken.
+        events: Patterns of events of the mesh that clients may listen to.
         guards: What stands before the handshake.
         on_before_call: As a route's, before the handshake.
         debug: Whether clients are told class and text of unexpected errors.
@@ -278,6 +279,7 @@ class SocketSettings:
     origins: Sites = None
     compression: bool = False
     protocols: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
     guards: Guards = field(default_factory=Guards)
     on_before_call: Hook | None = None
     debug: bool = False

@@ -70,6 +70,7 @@ def read_sockets(
         origins=reader.take("origins", listed, _sites),
         compression=reader.take("compression", False, a_bool),
         protocols=reader.take("protocols", (), lambda value: tuple(a_text(one) for one in a_list(value))),
+        events=reader.take("events", (), _patterns),
         guards=read_guards(reader, gateway),
         on_before_call=reader.take("on_before_call", None, named(hook("ctx", "route", "request"), notes.methods)),
         debug=reader.take("debug", False, a_bool),
@@ -109,6 +110,13 @@ def _in_flight(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= IN_FLIGHT_MAX:
         raise ValueError(f"is a whole number from 1 to {IN_FLIGHT_MAX}, not {value!r:.80}")
     return value
+
+
+def _patterns(value: object) -> tuple[str, ...]:
+    entries = [value] if isinstance(value, str) else value
+    if not isinstance(entries, list | tuple) or not all(isinstance(one, str) and one for one in entries):
+        raise ValueError(f"is a list of event names and patterns, such as 'order.*', not {value!r:.80}")
+    return tuple(dict.fromkeys(entries))
 
 
 def _sites(value: object) -> Sites:

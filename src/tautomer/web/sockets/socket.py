@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from tautomer.context import Context
-from tautomer.errors import RateLimitExceeded, RequestTimeoutError, ServiceUnavailableError
+from tautomer.errors import MoleculerError, RateLimitExceeded, RequestTimeoutError, ServiceUnavailableError
 from tautomer.protocol.sockets import (
     MalformedMessage,
     MethodCall,
@@ -172,6 +172,8 @@ class Socket:
             self._on_fault(error, correlation_id, "too many messages")
             return
         self._faults = 0
+        if message.method[:1] == "$" and self._is_answered(message):
+            return
         action = sockets.methods.find(message.method)
         if action is None:
             self._fail(MethodNotFound(message.method[:200]), correlation_id)
@@ -186,22 +188,55 @@ class Socket:
         except RuntimeError:
             self._running -= 1  # The server has stopped.
 
+    def _is_answered(self, message: MethodCall) -> bool:
+        """Answer what the gateway itself is asked for."""
+        try:
+            told = self._sockets.events.answer(self.id, message.method, message.data)
+        except MoleculerError as error:
+            self._fail(error, message.correlation_id)
+            return True
+        if told is not None:
+            self._succeed(told, message.correlation_id)
+        return told is not None
+
     async def _serve(self, call: SocketCall) -> None:
         sockets, broker = self._sockets, self._sockets.broker
         task = asyncio.current_task()
         correlation_id = call.message.correlation_id
         try:
-            ctx: Context[Any] = Context(
-                broker,
-                {},
-                sockets.caller,
-                _meta=self._meta.copy(),
-                deadline=call.ends,
-                _id=call.id,
-                _request_id=call.id,
-            )
-            nested = broker.call_nested  # Read first, called then: see `Transit._encode_and_send`.
-            result = await nested(ctx, call.path, call.message.data, {})
+            if sockets.is_plain:
+                # As a gateway's plain routes do: no context is made for the gateway itself, as nobody looks at it.
+                ctx: Context[Any] = Context(
+                    broker,
+                    call.message.data,
+                    call.action,
+                    None,
+                    None,
+                    None,
+                    None,
+                    2,
+                    self._meta.copy(),
+                    call.ends,
+                    None,
+                    None,
+                    None,
+                    call.id,
+                    call.id,
+                    sockets.caller.service.full_name,
+                )
+                handler = call.action.handler  # Read first, called then: see `Transit._encode_and_send`.
+                result = await handler(ctx)
+            else:
+                root: Context[Any] = Context(
+                    broker,
+                    {},
+                    sockets.caller,
+                    _meta=self._meta.copy(),
+                    deadline=call.ends,
+                    _id=call.id,
+                    _request_id=call.id,
+                )
+                result = await broker.call_nested(root, call.path, call.message.data, {})
             self._succeed(result, correlation_id)
         except FAILURES as error:
             if isinstance(error, asyncio.CancelledError) and not call.is_only_late and _is_cancelled(task):

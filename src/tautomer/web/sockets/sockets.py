@@ -10,12 +10,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from tautomer.errors import ForbiddenError
+from tautomer.protocol.sockets import event_message
 from tautomer.web.errors import ConnectionNotFound
 from tautomer.web.exchange import Asks, Exchange, Stage
 from tautomer.web.http.refusal import BUSY
 from tautomer.web.http.running import RunningRequests
 from tautomer.web.messages.message import Reply
 from tautomer.web.settings.origins import Origins, parse_origin
+from tautomer.web.sockets.mesh_events import MeshEvents
 from tautomer.web.sockets.methods import SocketMethods
 from tautomer.web.sockets.socket import Socket, SocketCall
 from tautomer.web.sockets.subscriptions import Subscriptions
@@ -51,6 +53,7 @@ class Sockets:
         subscriptions: Who hears what.
         running: The calls.
         methods: What may be called.
+        events: Who listens to which events of the mesh.
     """
 
     def __init__(
@@ -64,7 +67,10 @@ class Sockets:
         self.open: dict[str, Socket] = {}
         self.subscriptions = Subscriptions()
         self.methods = SocketMethods(broker)
+        self.events = MeshEvents(settings.events)
         self.running: RunningRequests[SocketCall] = RunningRequests(broker.clock, lambda _call: None)
+        #: Whether a call needs no more than its action's own chain.
+        self.is_plain = not broker.calls_wrapped and broker.settings.max_call_level != 1
         self._calls_max = calls_max
         self._timeout = timeout
         # Ids can be told to others, as addresses of private messages; so none must be guessed from another.
@@ -109,6 +115,7 @@ class Sockets:
         if self.open.pop(socket.id, None) is None:
             return
         channels = self.subscriptions.forget(socket.id)
+        self.events.forget(socket.id)
         told = {"socket_id": socket.id, "code": code, "channels": channels}
         self.broker.broadcast_local("$socket.disconnected", told)
 
@@ -149,6 +156,24 @@ class Sockets:
         for socket in sockets:
             socket.send(message)
         return len(sockets)
+
+    def tell(self, event: str, data: Any, heard_as: str) -> None:
+        """An event of the mesh: told to the sockets that listen to it.
+
+        Args:
+            heard_as: As `MeshEvents.listeners` takes it.
+        """
+        listeners = self.events.listeners(event, heard_as)
+        if not listeners:
+            return
+        try:
+            message = OutgoingText(event_message(event, data))
+        except Exception as error:  # A user's class may raise anything while it is looked at.
+            log.warning(
+                "event not told to sockets: its data has no JSON form", extra={"event": event, "error": str(error)}
+            )
+            return
+        self.send(listeners, message)
 
     def statistics(self) -> dict[str, int]:
         """Shape: ``{"open", "opened_total", "channels", "calls"}``."""
