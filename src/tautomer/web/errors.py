@@ -17,18 +17,31 @@ __all__ = [
     "ERR_ORIGIN_NOT_ALLOWED",
     "ERR_ORIGIN_NOT_FOUND",
     "ERR_UNABLE_DECODE_PARAM",
+    "BadRequest",
     "BadRequestError",
+    "Conflict",
+    "ConflictError",
+    "Forbidden",
     "ForbiddenError",
     "GatewayError",
     "GatewayTimeoutError",
     "InternalServerError",
+    "MethodNotAllowed",
+    "MethodNotAllowedError",
+    "NotFound",
     "NotFoundError",
+    "PayloadTooLarge",
     "PayloadTooLargeError",
     "RateLimitExceededError",
     "ServiceUnavailableError",
+    "TooManyRequests",
     "UnAuthorizedError",
+    "Unauthorized",
     "UnauthorizedError",
+    "UnprocessableEntity",
     "UnprocessableEntityError",
+    "UnsupportedMediaType",
+    "UnsupportedMediaTypeError",
 ]
 
 ERR_NO_TOKEN: Final = "NO_TOKEN"
@@ -85,10 +98,28 @@ class NotFoundError(GatewayError):
     message = "Not found"
 
 
+class MethodNotAllowedError(GatewayError):
+    code = 405
+    type = "METHOD_NOT_ALLOWED"
+    message = "Method not allowed"
+
+
+class ConflictError(GatewayError):
+    code = 409
+    type = "CONFLICT"
+    message = "Conflict"
+
+
 class PayloadTooLargeError(GatewayError):
     code = 413
     type = "PAYLOAD_TOO_LARGE"
     message = "Payload too large"
+
+
+class UnsupportedMediaTypeError(GatewayError):
+    code = 415
+    type = "UNSUPPORTED_MEDIA_TYPE"
+    message = "Unsupported media type"
 
 
 class UnprocessableEntityError(GatewayError):
@@ -119,3 +150,16 @@ class GatewayTimeoutError(GatewayError):
     code = 504
     type = "GATEWAY_TIMEOUT"
     message = "Gateway timeout"
+
+
+# The same under the names that methods with `@http` know them by.
+BadRequest = BadRequestError
+Unauthorized = UnauthorizedError
+Forbidden = ForbiddenError
+NotFound = NotFoundError
+MethodNotAllowed = MethodNotAllowedError
+Conflict = ConflictError
+PayloadTooLarge = PayloadTooLargeError
+UnsupportedMediaType = UnsupportedMediaTypeError
+UnprocessableEntity = UnprocessableEntityError
+TooManyRequests = RateLimitExceededError

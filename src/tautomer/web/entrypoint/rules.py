@@ -42,6 +42,8 @@ _VARIABLE: Final = re.compile(
     rf"<(?:(?P<converter>{_NAME})(?:\((?P<arguments>[^()<>]*)\))?:)?(?P<name>{_NAME})>"
     rf"|\{{(?P<braced>{_NAME})(?P<rest>:path)?\}}|(?<=/):(?P<colon>{_NAME})"
 )
+# What would mean something in the pattern of an alias.
+_SPECIAL: Final = re.compile(r"[?+()\[\]!*:]")
 _WRITTEN: Final = re.compile(r"""\s*(?:(\w+)\s*=\s*)?("[^"]*"|'[^']*'|[^\s,'"]+)\s*(?:,|$)""")
 
 
@@ -68,7 +70,7 @@ class Rule(msgspec.Struct, frozen=True):
 
     Attributes:
         written: As it was.
-        template: The path with ``{name}`` in the place of each value, without a slash at its end.
+        template: The same as the pattern of an alias, with ``{name}`` in the place of each value.
         shape: The same without names: equal ones match the same paths.
         variables: From left to right.
         order: Sorts rules, the most specific first.
@@ -81,6 +83,11 @@ class Rule(msgspec.Struct, frozen=True):
     variables: tuple[Variable, ...]
     order: tuple[float, ...]
     expression: re.Pattern[str]
+
+    @property
+    def path(self) -> str | None:
+        """The one path that it matches, but for a slash at the end; None where it has values."""
+        return None if self.variables else self.shape or "/"
 
     def match(self, path: str) -> dict[str, Any] | None:
         """Values of a decoded path, or None where it is none of this rule's."""
@@ -113,7 +120,7 @@ def parse_rule(written: object) -> Rule:
             raise _faulty(written, "has more than two values, or a path beside another one, in one segment")
         bound = f"(?=[^/]{{1,{_MIXED_CHARS_MAX}}}(?:/|$))" if len(values) == 2 else ""
         source += "/" + bound + "".join(re.escape(p) if isinstance(p, str) else f"({p.source})" for p in parts)
-        template += "/" + "".join(p if isinstance(p, str) else f"{{{p.name}}}" for p in parts)
+        template += "/" + "".join(_SPECIAL.sub(r"\\\g<0>", p) if isinstance(p, str) else f"{{{p.name}}}" for p in parts)
         shape += "/" + "".join(p if isinstance(p, str) else f"<{p.source}>" for p in parts)
         # Text beside a value makes it more specific than the value alone.
         rank = max((_ORDER.index(one.kind) + 1 for one in values), default=0)
@@ -282,5 +289,5 @@ class RuleTable(Generic[T]):
 
 
 def _first_text(rule: Rule) -> str | None:
-    first = rule.template[1:].partition("/")[0]
-    return None if "{" in first else first
+    first = rule.shape[1:].partition("/")[0]
+    return None if "<" in first else first

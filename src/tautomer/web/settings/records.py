@@ -276,6 +276,7 @@ class GatewaySettings:
         socket: Unix socket that it listens on instead of a port, or None.
         tls: Speaks TLS, or None.
         assets: Files to serve, or None.
+        http: Stands before what methods with `@http` answer, paths aside; None: this gateway does not lead to them.
     """
 
     port: int = DEFAULT_PORT
@@ -306,6 +307,7 @@ class GatewaySettings:
     socket: UnixSocket | None = None
     tls: ssl.SSLContext | None = None
     assets: AssetSettings | None = None
+    http: RouteSettings | None = None
 
 
 def _first(own: Hook | Literal[False] | None, inherited: Hook | None) -> Hook | None:
