@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from tautomer.microservice import MicroService, ServiceRegistry
     from tautomer.runner import run
     from tautomer.web.decorators import exposed_method, private_api_method, public_method
+    from tautomer.web.entrypoint.mark import http
+    from tautomer.web.entrypoint.request import HttpRequest
+    from tautomer.web.entrypoint.results import Response
+    from tautomer.web.errors import BadRequest, Forbidden, NotFound
     from tautomer.web.rpc.tokens import BaseValidationStrategy, BasicCookieStrategy, HeaderValidationStrategy
     from tautomer.web.service import ApiGatewayService
 
@@ -37,19 +41,24 @@ __all__ = [
     "ApiGatewayService",
     "Application",
     "AsyncRemoteClient",
+    "BadRequest",
     "BaseValidationStrategy",
     "BasicCookieStrategy",
     "Broker",
     "Collapser",
     "Command",
     "Context",
+    "Forbidden",
     "HTTPProxy",
     "HTTPProxyCommand",
     "HeaderValidationStrategy",
+    "HttpRequest",
     "MicroService",
     "Middleware",
+    "NotFound",
     "RemoteClient",
     "RemoteService",
+    "Response",
     "Service",
     "ServiceBroker",
     "ServiceRegistry",
@@ -62,6 +71,7 @@ __all__ = [
     "errors",
     "event",
     "exposed_method",
+    "http",
     "private_api_method",
     "public_method",
     "request_context",
@@ -72,20 +82,26 @@ _LAZY = {
     "ApiGatewayService": "tautomer.web.service",
     "Application": "tautomer.application",
     "AsyncRemoteClient": "tautomer.client",
+    "BadRequest": "tautomer.web.errors",
     "BaseValidationStrategy": "tautomer.web.rpc.tokens",
     "BasicCookieStrategy": "tautomer.web.rpc.tokens",
     "Collapser": "tautomer.commands.collapser",
     "Command": "tautomer.commands.command",
+    "Forbidden": "tautomer.web.errors",
     "HTTPProxy": "tautomer.application",
     "HTTPProxyCommand": "tautomer.commands.proxy",
     "HeaderValidationStrategy": "tautomer.web.rpc.tokens",
+    "HttpRequest": "tautomer.web.entrypoint.request",
     "MicroService": "tautomer.microservice",
+    "NotFound": "tautomer.web.errors",
     "RemoteClient": "tautomer.client",
     "RemoteService": "tautomer.client",
+    "Response": "tautomer.web.entrypoint.results",
     "ServiceRegistry": "tautomer.microservice",
     "command": "tautomer.commands.function",
     "component": "tautomer.commands.component",
     "exposed_method": "tautomer.web.decorators",
+    "http": "tautomer.web.entrypoint.mark",
     "private_api_method": "tautomer.web.decorators",
     "public_method": "tautomer.web.decorators",
     "request_context": "tautomer.commands.request_cache",
