@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from tautomer.microservice import MicroService, ServiceRegistry
     from tautomer.runner import run
     from tautomer.web.decorators import exposed_method, private_api_method, public_method
-    from tautomer.web.errors import ConnectionNotFound
+    from tautomer.web.entrypoint.mark import http
+    from tautomer.web.entrypoint.request import HttpRequest
+    from tautomer.web.entrypoint.results import Response
+    from tautomer.web.errors import BadRequest, ConnectionNotFound, Forbidden, NotFound
     from tautomer.web.rpc.tokens import BaseValidationStrategy, BasicCookieStrategy, HeaderValidationStrategy
     from tautomer.web.service import ApiGatewayService
     from tautomer.web.sockets.hub import WebSocketHub, WebSocketHubProvider
@@ -40,6 +43,7 @@ __all__ = [
     "ApiGatewayService",
     "Application",
     "AsyncRemoteClient",
+    "BadRequest",
     "BaseValidationStrategy",
     "BasicCookieStrategy",
     "Broker",
@@ -47,13 +51,17 @@ __all__ = [
     "Command",
     "ConnectionNotFound",
     "Context",
+    "Forbidden",
     "HTTPProxy",
     "HTTPProxyCommand",
     "HeaderValidationStrategy",
+    "HttpRequest",
     "MicroService",
     "Middleware",
+    "NotFound",
     "RemoteClient",
     "RemoteService",
+    "Response",
     "Service",
     "ServiceBroker",
     "ServiceRegistry",
@@ -68,6 +76,7 @@ __all__ = [
     "errors",
     "event",
     "exposed_method",
+    "http",
     "private_api_method",
     "public_method",
     "request_context",
@@ -79,20 +88,26 @@ _LAZY = {
     "ApiGatewayService": "tautomer.web.service",
     "Application": "tautomer.application",
     "AsyncRemoteClient": "tautomer.client",
+    "BadRequest": "tautomer.web.errors",
     "BaseValidationStrategy": "tautomer.web.rpc.tokens",
     "BasicCookieStrategy": "tautomer.web.rpc.tokens",
     "Collapser": "tautomer.commands.collapser",
     "Command": "tautomer.commands.command",
+    "Forbidden": "tautomer.web.errors",
     "HTTPProxy": "tautomer.application",
     "HTTPProxyCommand": "tautomer.commands.proxy",
     "HeaderValidationStrategy": "tautomer.web.rpc.tokens",
+    "HttpRequest": "tautomer.web.entrypoint.request",
     "MicroService": "tautomer.microservice",
+    "NotFound": "tautomer.web.errors",
     "RemoteClient": "tautomer.client",
     "RemoteService": "tautomer.client",
+    "Response": "tautomer.web.entrypoint.results",
     "ServiceRegistry": "tautomer.microservice",
     "command": "tautomer.commands.function",
     "component": "tautomer.commands.component",
     "exposed_method": "tautomer.web.decorators",
+    "http": "tautomer.web.entrypoint.mark",
     "private_api_method": "tautomer.web.decorators",
     "public_method": "tautomer.web.decorators",
     "request_context": "tautomer.commands.request_cache",

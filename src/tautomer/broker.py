@@ -301,7 +301,7 @@ class Broker:
         """The services of this node, the internal one among them."""
         return list(self._local.all)
 
-    def create_service(self, service: Service | type[Service]) -> Service:
+    def create_service(self, service: Service | type[Any]) -> Service:
         """Take in a service. It starts with the broker; at a started broker, at once and in the background.
 
         Raises:
@@ -312,7 +312,7 @@ class Broker:
             self._scope.spawn(self._local.start(made), f"start {made.full_name}")
         return made
 
-    async def register(self, service: Service | type[Service]) -> Service:
+    async def register(self, service: Service | type[Any]) -> Service:
         """Take in a service; at a started broker this returns when it is offered.
 
         Raises:

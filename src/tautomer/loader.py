@@ -26,7 +26,7 @@ from types import ModuleType
 from typing import Final, TypeAlias
 
 from tautomer.errors import ServiceSchemaError
-from tautomer.service import Service
+from tautomer.service import Service, as_service
 from tautomer.settings import nearest
 
 __all__ = ["ServiceLike", "ServiceLoadError", "import_file", "load_file", "load_folder", "load_target"]
@@ -116,6 +116,7 @@ def load_target(target: str) -> list[ServiceLike]:
             known = [known for known in vars(found) if not known.startswith("_")]
             raise ServiceLoadError(target, f"there is no '{name}' in '{module_name}'{nearest(name, known)}")
         found = getattr(found, name)
+    found = as_service(found)
     if isinstance(found, Service):
         return [found]
     if isinstance(found, type) and issubclass(found, Service):
@@ -174,7 +175,11 @@ def _refuse_writable_by_all(file: Path) -> None:
 
 def _services_of(module: ModuleType, path: str) -> tuple[list[ServiceLike], list[ServiceLike]]:
     """The services of a module, and the classes without a name."""
-    public = [value for name, value in vars(module).items() if not name.startswith("_")]
+    public = [
+        as_service(value) if getattr(value, "__module__", None) == module.__name__ else value
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+    ]
     instances = [value for value in public if isinstance(value, Service)]
     spoken_for = {type(instance) for instance in instances}
     classes = [

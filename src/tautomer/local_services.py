@@ -19,7 +19,7 @@ from tautomer.ports import Handler
 from tautomer.protocol.packets import subscription_key
 from tautomer.registry.endpoints import Endpoint, EventEndpoint
 from tautomer.registry.registry import Registry, ServiceEntry
-from tautomer.service import Service, as_service, dependency_list, is_service
+from tautomer.service import Service, as_service, dependency_list
 
 if TYPE_CHECKING:
     from tautomer.broker import Broker
@@ -67,14 +67,15 @@ class LocalServices:
             if service not in self.all:
                 take_in(service)
 
-    def create(self, given: Service | type[Service]) -> Service:
+    def create(self, given: Service | type[Any]) -> Service:
         """Take in a service, and run its `created`.
 
         Raises:
             ServiceSchemaError: It is written wrong, or one of its name is here already.
         """
-        if isinstance(given, type) and is_service(given):
-            service = as_service(given)()
+        given = as_service(given)
+        if isinstance(given, type) and issubclass(given, Service):
+            service = given()
         elif isinstance(given, Service):
             service = given
         else:
@@ -140,6 +141,7 @@ class LocalServices:
             MoleculerServerError: One was cancelled from within, type ``START_CANCELLED``.
         """
         self._take_in_expected(self.create)
+        self._mind_doors()
         begun: list[Service] = []
         # Once more, as a service may bring in others while it starts.
         while fresh := [service for service in self.all if service not in begun]:
@@ -155,6 +157,22 @@ class LocalServices:
             # A group takes this for nothing.
             if cancelled := [start.get_name() for start in starts if start.cancelled()]:
                 raise MoleculerServerError(f"cancelled from within: {', '.join(cancelled)}", 500, "START_CANCELLED")
+
+    def _mind_doors(self) -> None:
+        """Say so in one line, where methods wait for requests that no gateway will bring (architecture §13)."""
+        if any(service.metadata.get("$category") == "gateway" for service in self.all):
+            return
+        waiting = [
+            service.action_name(one.name)
+            for service in self.all
+            for one in service.action_defs()
+            if "http" in one.extra
+        ]
+        if waiting:
+            log.warning(
+                "methods with @http and no gateway: register an ApiGatewayService, or use tautomer.run",
+                extra={"methods": ", ".join(waiting[:10])},
+            )
 
     async def tell_stopping(self) -> None:
         """Tell all that the node begins to stop: doors close."""

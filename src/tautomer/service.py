@@ -6,7 +6,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from types import FunctionType, MethodType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from tautomer.decorators import ActionMark, EventMark, marks_of
 from tautomer.definitions import ActionDef, EventDef, plain
@@ -15,6 +15,8 @@ from tautomer.registry.registry import full_service_name, is_name
 
 if TYPE_CHECKING:
     from tautomer.broker import Broker
+
+T = TypeVar("T")
 
 Hook = Callable[[], Awaitable[None] | None]
 
@@ -252,19 +254,19 @@ class Service:
             setattr(self, attribute, found)
 
 
-def is_service(given: type) -> bool:
-    """Whether a class has our base, or else what makes a service: a name, and a method with a mark."""
-    if issubclass(given, Service):
-        return True
-    named = isinstance(getattr(given, "name", None), str)
-    return named and any(marks_of(value) for base in given.__mro__ for value in vars(base).values())
+def as_service(given: T) -> T:
+    """A plain class with marks as a service class, as nameko's services are written: with a name, and no base.
 
-
-def as_service(given: type) -> type[Service]:
-    """The class, with our base if it lacks it: the services of nameko have none."""
-    if issubclass(given, Service):
+    Anything else as it is.
+    """
+    if not isinstance(given, type) or issubclass(given, Service):
         return given
-    return type(given.__name__, (given, Service), {"__module__": given.__module__, "__doc__": given.__doc__})
+    functions = (inspect.getattr_static(given, name) for name in _attributes(given))
+    if not any(isinstance(one, FunctionType) and marks_of(one) for one in functions):
+        return given
+    # Its own attributes go before those of a service.
+    own = {"__module__": given.__module__, "__doc__": given.__doc__, "__qualname__": given.__qualname__}
+    return cast(T, type(given.__name__, (given, Service), own))
 
 
 def dependency_list(

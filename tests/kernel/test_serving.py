@@ -409,6 +409,7 @@ WITH_ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "MaxCallLevelError": ("n", 5),
     "ProtocolVersionMismatchError": ("n", "5", "4"),
     "InvalidPacketDataError": ({"x": 1},),
+    "JsonRpcError": (1, "no"),
 }
 LOCAL_ONLY = {"TautomerError", "RemoteError", "BrokerDisconnectedError"}
 

@@ -34,7 +34,7 @@ def faults(**settings) -> list[str]:
 
 
 def test_the_defaults():
-    assert GatewaySettings(port=3000, ip="0.0.0.0", path="/") == read()
+    assert GatewaySettings(port=3000, ip="0.0.0.0", path="/", http=RouteSettings()) == read()
 
 
 def test_the_defaults_of_a_route_close_what_is_not_named():

@@ -64,6 +64,11 @@ LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "WARNING", "ERROR", "FATAL", "CR
     metavar="PORT",
     help="Answer /livez, /readyz and /startupz on this port (a gateway does so on its own).",
 )
+@click.option(
+    "--http",
+    metavar="[ADDRESS:]PORT",
+    help="Where methods with @http are asked. [default: $WEB_SERVER_ADDRESS, else 0.0.0.0:8000]",
+)
 def run_command(
     targets: Sequence[str],
     broker_id: str | None,
@@ -73,6 +78,7 @@ def run_command(
     namespace: str,
     workers: int,
     probe_port: int | None,
+    http: str | None,
 ) -> None:
     """Run the services of folders, files and modules until SIGINT or SIGTERM."""
     debug = log_level.upper() in ("TRACE", "DEBUG")
@@ -86,6 +92,7 @@ def run_command(
         if probe_port is not None:
             fail("--probe-port is for one node: with --workers all of them would want that port", code=EXIT_USAGE)
         options = ["-l", log_level, "-f", log_format, "-n", namespace]
+        options += [] if http is None else ["--http", http]
         sys.exit(supervise(workers, broker_id, targets, transporter, options, debug))
     be_a_worker(os.environ)
     try:
@@ -96,7 +103,7 @@ def run_command(
             namespace=namespace,
         )
         middlewares = [] if probe_port is None else [Probes(probe_port)]
-        code = run(*services, settings=settings, id=broker_id, middlewares=middlewares)
+        code = run(*services, settings=settings, id=broker_id, middlewares=middlewares, http=http)
     except Exception as error:
         fail(start_failure(error, services), error, debug)
     sys.exit(code)

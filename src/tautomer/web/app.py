@@ -23,6 +23,7 @@ from tautomer.web.answers.failures import NOT_FOUND_BODY, failure_reply, wants_p
 from tautomer.web.answers.finishing import finisher
 from tautomer.web.answers.reformat import reformat
 from tautomer.web.answers.reply import own_reply
+from tautomer.web.entrypoint.ways import HttpWays
 from tautomer.web.exchange import Exchange
 from tautomer.web.http.refusal import NO_UPGRADE, Refusal
 from tautomer.web.messages.forwarded import TrustedProxies
@@ -67,6 +68,7 @@ class Gateway:
         own_service: Full name of the gateway's service, whose actions no path may name.
 
     Attributes:
+        http: Ways to methods with `@http`, or None where it leads to none.
         handle: What a server calls: ``await handle(request)`` gives a reply. It never raises, but for
             `CancelledError` when the server cancels it.
         at_once: Finds who answers. The reply itself where nothing need be awaited for it; None leaves it to `handle`.
@@ -95,7 +97,8 @@ class Gateway:
         self._is_bare = not self._minds_errors and settings.cors is None and settings.assets is None
         self._overlaps = Overlaps(own_service)
         self.routes = [self._route(route) for route in settings.routes]
-        self._pages = Pages(broker, settings, lambda: self.routes)
+        self.http = None if settings.http is None else HttpWays(broker, settings.http, self._pipelines, own_service)
+        self._pages = Pages(broker, settings, lambda: self.all_routes)
         self._own = Route(self._pages.route, self._pipelines, own_service)
         self.sockets = self._make_sockets()
         self._socket_path: str | None = None
@@ -152,6 +155,11 @@ class Gateway:
 
     # --- routes ---
 
+    @property
+    def all_routes(self) -> list[Route]:
+        """Its routes, and those of methods with `@http`."""
+        return self.routes if self.http is None else [*self.routes, *self.http.routes]
+
     def add_route(self, settings: RouteSettings, to_bottom: bool = True) -> None:
         """Add a route, at the end or the beginning. One that is the same takes the other's place."""
         route = self._route(settings)
@@ -187,6 +195,9 @@ class Gateway:
         self._pipelines.refresh()
         self._table = RouteTable([*self.routes, self._own, *self._socket_routes()], not self._settings.optimize_order)
         self._exact = self._table.exact
+        if self.http is not None:
+            self.http.refresh(self.routes)
+            self._exact = self.http.over_exact(self._exact)
         self._overlaps.tell(self.routes, self._broker.registry.actions)
 
     def _route(self, settings: RouteSettings) -> Route:
@@ -219,6 +230,8 @@ class Gateway:
             request.matched = Exchange(request, alias, own_id)
         else:
             found = self._table.match(request.method, request.path, self._is_known)
+            if self.http is not None and self.http.rules and (not isinstance(found, tuple) or found[0].direct):
+                found = self.http.over(found, request.method, request.path)
             if isinstance(found, tuple):
                 if found[0].direct and self._leads_nowhere(request, found[0]):
                     return failure_reply(ServiceNotFoundError(found[0].action), request, found[0].action, None)
@@ -262,7 +275,8 @@ class Gateway:
             found = self._table.match(asked_for, request.path, self._is_known)
             if isinstance(found, tuple):
                 return found[0].route
-        return self._table.owner(request.path)
+        own = None if self.http is None else self.http.owner(request.path, asked_for)
+        return own or self._table.owner(request.path)
 
     def _leads_nowhere(self, request: Request, alias: Alias) -> bool:
         """Whether the path names an action that is not there, or forbidden, and no stage or hook could say more of it.

@@ -17,23 +17,36 @@ __all__ = [
     "ERR_ORIGIN_NOT_ALLOWED",
     "ERR_ORIGIN_NOT_FOUND",
     "ERR_UNABLE_DECODE_PARAM",
+    "BadRequest",
     "BadRequestError",
+    "Conflict",
+    "ConflictError",
     "ConnectionNotFound",
+    "Forbidden",
     "ForbiddenError",
     "GatewayError",
     "GatewayTimeoutError",
     "IncorrectSignature",
     "InternalServerError",
     "MalformedRequest",
+    "MethodNotAllowed",
+    "MethodNotAllowedError",
     "MethodNotFound",
+    "NotFound",
     "NotFoundError",
+    "PayloadTooLarge",
     "PayloadTooLargeError",
     "RateLimitExceededError",
     "ServiceUnavailableError",
+    "TooManyRequests",
     "UnAuthorizedError",
+    "Unauthorized",
     "UnauthorizedError",
+    "UnprocessableEntity",
     "UnprocessableEntityError",
     "UnserializableValueError",
+    "UnsupportedMediaType",
+    "UnsupportedMediaTypeError",
 ]
 
 ERR_NO_TOKEN: Final = "NO_TOKEN"
@@ -90,10 +103,28 @@ class NotFoundError(GatewayError):
     message = "Not found"
 
 
+class MethodNotAllowedError(GatewayError):
+    code = 405
+    type = "METHOD_NOT_ALLOWED"
+    message = "Method not allowed"
+
+
+class ConflictError(GatewayError):
+    code = 409
+    type = "CONFLICT"
+    message = "Conflict"
+
+
 class PayloadTooLargeError(GatewayError):
     code = 413
     type = "PAYLOAD_TOO_LARGE"
     message = "Payload too large"
+
+
+class UnsupportedMediaTypeError(GatewayError):
+    code = 415
+    type = "UNSUPPORTED_MEDIA_TYPE"
+    message = "Unsupported media type"
 
 
 class UnprocessableEntityError(GatewayError):
@@ -172,3 +203,16 @@ class UnserializableValueError(GatewayError):
     code = 500
     type = "UNSERIALIZABLE_VALUE"
     message = "The value has no JSON form"
+
+
+# The same under the names that methods with `@http` know them by.
+BadRequest = BadRequestError
+Unauthorized = UnauthorizedError
+Forbidden = ForbiddenError
+NotFound = NotFoundError
+MethodNotAllowed = MethodNotAllowedError
+Conflict = ConflictError
+PayloadTooLarge = PayloadTooLargeError
+UnsupportedMediaType = UnsupportedMediaTypeError
+UnprocessableEntity = UnprocessableEntityError
+TooManyRequests = RateLimitExceededError

@@ -13,6 +13,7 @@ from weakref import WeakSet
 
 from tautomer.registry.endpoints import Endpoint
 from tautomer.web.answers.finishing import Finish
+from tautomer.web.entrypoint.calls import HttpCall, http_handler
 from tautomer.web.exchange import AnyStage, Asks, Failed, Handler, Stage, compose
 from tautomer.web.messages.query import QUERY_RULES
 from tautomer.web.quick import is_plain, quick_handler
@@ -133,6 +134,8 @@ class Pipelines:
             innermost = proxy_handler(route, alias, self._finish)
         elif endpoint is not None:
             innermost = endpoint.handle
+        elif isinstance(function, HttpCall):
+            innermost = http_handler(route, function, self._finish)
         elif function is not None:
             innermost = function_handler(route, function, self._finish)
         elif alias is None or timeout is None:

@@ -96,9 +96,6 @@ class ApiGatewayService(Service):
         self._options = self._with_proxies(options)
         for warning in warnings:
             self.logger.warning("doubtful setting", extra={"setting": warning})
-        sockets = self._options.websocket
-        if not self._options.routes and self._options.assets is None and not (sockets and sockets.asked_for):
-            self.logger.warning("the gateway has no routes: nothing but its own pages will be answered")
 
     def _with_proxies(self, options: GatewaySettings) -> GatewaySettings:
         """The settings, with a route more for the proxies that the broker's name."""
@@ -122,6 +119,9 @@ class ApiGatewayService(Service):
         """
         options = self.options
         gateway = Gateway(self.broker, options, self.full_name)
+        sockets = options.websocket
+        if not gateway.all_routes and options.assets is None and not (sockets and sockets.asked_for):
+            self.logger.warning("the gateway has no routes: nothing but its own pages will be answered")
         try:
             server = self._http_server(gateway) if options.server else self._asgi_door(gateway)
         except ModuleNotFoundError as error:
@@ -293,7 +293,9 @@ class ApiGatewayService(Service):
         With `grouping`: ``{path, aliases}`` for each route that has any.
         """
         with_schema = bool(ctx.params.get("withActionSchema"))
-        listed = [(route, [self._listed(one, with_schema) for one in route.aliases]) for route in self._running.routes]
+        listed = [
+            (route, [self._listed(one, with_schema) for one in route.aliases]) for route in self._running.all_routes
+        ]
         if ctx.params.get("grouping"):
             return [{"path": route.settings.path, "aliases": aliases} for route, aliases in listed if aliases]
         return [alias for _, aliases in listed for alias in aliases]

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from tautomer.registry.endpoints import Endpoint, EndpointList
 from tautomer.validation.json_schema import JsonSchema, json_schema
+from tautomer.web.entrypoint.calls import HttpCall
 from tautomer.web.routing.patterns import EVERY_METHOD, METHODS
 from tautomer.web.routing.routes import Alias, Route
 from tautomer.web.settings.records import OpenApiSettings, RouteSettings
@@ -104,8 +105,11 @@ def _of_alias(route: Route, alias: Alias, actions: Actions) -> Iterator[tuple[st
     if alias.method == EVERY_METHOD:
         return  # What lies behind an application or a proxy nobody here knows.
     tag: str | None = ""
-    if alias.function is not None:
-        entry: Mapping[str, Any] = {"description": (alias.function.__doc__ or "").strip()}
+    entry: Mapping[str, Any]
+    if isinstance(alias.function, HttpCall):
+        entry = alias.function.entry
+    elif alias.function is not None:
+        entry = {"description": (alias.function.__doc__ or "").strip()}
         tag = None
     else:
         endpoint = _offered(actions, alias.action)

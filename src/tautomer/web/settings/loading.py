@@ -20,7 +20,7 @@ from tautomer.web.asgi.mounting import mount_aliases
 from tautomer.web.messages.entity_tag import strong_tag, weak_tag
 from tautomer.web.messages.limits import DEFAULT_UPLOAD_LIMITS, HttpLimits
 from tautomer.web.routing.access import Mask, mask_fault
-from tautomer.web.routing.aliases import join_path
+from tautomer.web.routing.aliases import join_path, snake
 from tautomer.web.routing.direct import SPECIAL_CHAR, SpecialChar
 from tautomer.web.routing.patterns import PatternError
 from tautomer.web.settings.body_parsers import read_body_parsers
@@ -66,6 +66,8 @@ _CALL_LATER: Final[dict[str, str]] = {
     "parent_span": "",
     "stream": "",
 }
+
+_WHERE_TO: Final = frozenset({"path", "aliases", "auto_aliases", "mapping_policy", "app", "proxy", "jsonrpc"})
 
 _NONE_GIVEN: Final = object()
 
@@ -125,10 +127,11 @@ def read_settings(
         **read_serving(reader, environment, ip),
     )
     routes = _routes(reader.take("routes", [], a_list), settings, notes)
+    http = _http(reader.take("http", True, a_bool_or_mapping), settings, notes)
     reader.close()
     if notes.faults:
         raise faulty(notes.faults)
-    return dataclasses.replace(settings, routes=routes), notes.warnings
+    return dataclasses.replace(settings, routes=routes, http=http), notes.warnings
 
 
 def read_route(given: object, gateway: GatewaySettings, methods: Methods | None = None) -> RouteSettings:
@@ -167,6 +170,22 @@ def _routes(given: list[object], gateway: GatewaySettings, notes: Notes) -> tupl
                 )
         routes.append(route)
     return tuple(routes)
+
+
+def _http(given: object, gateway: GatewaySettings, notes: Notes) -> RouteSettings | None:
+    """What stands before methods with `@http`: the options of a route, but for those that say where it leads."""
+    if given is False:
+        return None
+    where, options = "settings.http", given if isinstance(given, Mapping) else {}
+    for key in options:
+        if snake(str(key)) in _WHERE_TO:
+            notes.faults.append(f"{where}.{key}: where @http leads is said at the methods")
+    warnings = list(notes.warnings)
+    route = _route(
+        {key: one for key, one in options.items() if snake(str(key)) not in _WHERE_TO}, gateway, where, notes
+    )
+    notes.warnings[:] = [one for one in notes.warnings if one in warnings or "leads nowhere" not in one]
+    return route
 
 
 def _route(given: object, gateway: GatewaySettings, where: str, notes: Notes) -> RouteSettings:

@@ -321,6 +321,7 @@ class GatewaySettings:
         tls: Speaks TLS, or None.
         assets: Files to serve, or None.
         websocket: What its WebSockets are told; None where there are none.
+        http: Stands before what methods with `@http` answer, paths aside; None: this gateway does not lead to them.
     """
 
     port: int = DEFAULT_PORT
@@ -352,6 +353,7 @@ class GatewaySettings:
     tls: ssl.SSLContext | None = None
     assets: AssetSettings | None = None
     websocket: SocketSettings | None = field(default_factory=SocketSettings)
+    http: RouteSettings | None = None
 
 
 def _first(own: Hook | Literal[False] | None, inherited: Hook | None) -> Hook | None:
