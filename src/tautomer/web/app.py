@@ -198,6 +198,7 @@ class Gateway:
         if self.http is not None:
             self.http.refresh(self.routes)
             self._exact = self.http.over_exact(self._exact)
+        self._over = self.http.over if self.http is not None and self.http.rules else None
         self._overlaps.tell(self.routes, self._broker.registry.actions)
 
     def _route(self, settings: RouteSettings) -> Route:
@@ -230,8 +231,8 @@ class Gateway:
             request.matched = Exchange(request, alias, own_id)
         else:
             found = self._table.match(request.method, request.path, self._is_known)
-            if self.http is not None and self.http.rules and (not isinstance(found, tuple) or found[0].direct):
-                found = self.http.over(found, request.method, request.path)
+            if self._over is not None and (not isinstance(found, tuple) or found[0].direct):
+                found = self._over(found, request.method, request.path)
             if isinstance(found, tuple):
                 if found[0].direct and self._leads_nowhere(request, found[0]):
                     return failure_reply(ServiceNotFoundError(found[0].action), request, found[0].action, None)

@@ -568,6 +568,37 @@ async def test_other_nodes_and_callers_without_a_request_cannot_call_it(door: Op
     assert "protected" == at.broker.registry.actions["shop.thing"].all[0].entry["visibility"]
 
 
+async def test_what_actions_may_ask_for_holds_for_methods(door: OpenDoor) -> None:
+    class Scarce(Service):
+        name = "scarce"
+
+        @http("GET", "/scarce", rate_limit={"limit": 1, "window": 60})
+        def it(self, request: HttpRequest) -> Any:
+            return "one"
+
+    at = await door(Scarce, routes=[])
+
+    assert [200, 429] == [(await at.get("/scarce")).status for _ in range(2)]
+
+
+async def test_a_generated_alias_for_the_same_requests_is_logged_and_answers(
+    door: OpenDoor, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Same(Service):
+        name = "same"
+
+        @http("GET", "/users/<who>")
+        def it(self, request: HttpRequest, who: str) -> Any:
+            return "method"
+
+    at = await door(Same, Users, routes=[{"autoAliases": True}])
+
+    async with asyncio.timeout(5):
+        while not any("overlap" in record.message for record in caplog.records):
+            await asyncio.sleep(0.01)
+    assert {"id": "5"} == (await at.get("/users/5")).json
+
+
 # --- CORS ---
 
 
@@ -660,6 +691,8 @@ def registered(function: Any, method: str = "GET", url: str = "/x/<a>", **option
         (lambda self, request, a: 1, {"cors": {"origin_list": "*"}}, "origin_list"),
         (lambda self, request, a: 1, {"blocking": "yes"}, "True or False"),
         (lambda self, request, a: 1, {"timeout": -1}, "seconds"),
+        (lambda self, request, a: 1, {"cache": True}, "takes no 'cache'"),
+        (lambda self, request, a: 1, {"rest": "GET /"}, "takes no 'rest'"),
     ],
 )
 def test_a_mark_that_cannot_be_is_told_of(function: Any, options: dict[str, Any], said: str) -> None:

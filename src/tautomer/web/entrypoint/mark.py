@@ -31,6 +31,10 @@ EXTRA: Final = "http"
 """The name under which an action has its `HttpRoute`s. They are no plain values, so other nodes are not told."""
 
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+# Options of `@action`, or of nameko, which would mean something here and do not.
+_NOT_TAKEN: Final = frozenset(
+    {"cache", "params", "process", "rest", "sensitive_arguments", "strict_slashes", "stream", "visibility"}
+)
 _CORS_NAMES: Final = {
     "origins": "origin",
     "headers": "allowed_headers",
@@ -103,7 +107,7 @@ def http(
         blocking: Whether it runs in a thread, where that is not as above.
         timeout: Seconds that a request may take; over it 504.
         name: Name of the action; that of the method by default.
-        extra: As for `@action`.
+        extra: As for `@action`, but for `cache`: a request is no key of one.
 
     Raises:
         ServiceSchemaError: One of these cannot be so.
@@ -115,6 +119,8 @@ def http(
         raise ServiceSchemaError(f"blocking of @http is True or False, not {blocking!r:.80}")
     if timeout is not None and not is_seconds(timeout):
         raise ServiceSchemaError(f"timeout of @http is a number of seconds, not {timeout!r:.80}")
+    for option in _NOT_TAKEN & extra.keys():
+        raise ServiceSchemaError(f"@http takes no '{option}'")
     route = HttpRoute(
         methods=_methods(method),
         rule=parse_rule(url),
