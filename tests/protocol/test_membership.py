@@ -69,8 +69,11 @@ class MembershipMachine(RuleBasedStateMachine):
         known = self.model.nodes.get(node)
         expected = self.expected_change(known, instance, seq)
         if expected is not Change.REFUSED:
-            if known is None or expected is Change.RECONNECTED or known.instance != instance:
+            is_back = expected is Change.RECONNECTED
+            if known is None or known.instance != instance or (is_back and not instance):
                 self.model.nodes[node] = known = Known(instance, seq, set(), self.now)
+            elif is_back:
+                known.seq, known.offline_since = seq, None
             if expected is Change.UPDATED:
                 known.seq = seq
             known.versions.add(version)
@@ -296,12 +299,21 @@ class TestVersions:
         assert ("5", ("5",)) == (membership.version_of("b"), membership.versions())
 
     def test_a_node_that_comes_back_as_an_older_release_is_answered_in_the_older(self) -> None:
-        for instance in ("i-1", "i-2", None):
+        for instance in ("i-2", None):
             membership = joined(version="5")
             membership.leave("b", 1.0)
             membership.info("b", instance, 1, "4", 2.0)
 
             assert "4" == membership.version_of("b")
+
+    def test_the_same_instance_speaks_what_it_spoke_before_it_was_away(self) -> None:
+        """A release is not changed while it runs: of its first words after a split the older ones may come alone."""
+        membership = joined(version="5")
+        membership.leave("b", 1.0)
+        membership.info("b", "i-1", 1, "4", 2.0)
+
+        assert "5" == membership.version_of("b")
+        assert ("5", "4") == membership.peers["b"].spoken
 
     def test_so_is_one_that_was_replaced_without_a_goodbye(self) -> None:
         membership = joined(version="5")

@@ -91,7 +91,8 @@ class Membership:
             change = Change.NONE
         if change is not Change.NONE:
             self._count(peer, -1)
-            if change is Change.RECONNECTED or peer.instance_id != instance_id:
+            back_unnamed = change is Change.RECONNECTED and not instance_id
+            if peer.instance_id != instance_id or back_unnamed:
                 peer.version, peer.spoken = "", ()  # It may have come back as an older release.
             peer.instance_id, peer.seq = instance_id, seq
             peer.online, peer.offline_since = True, None
