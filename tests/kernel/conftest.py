@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.kernel.mesh import Foreign, Mesh
+from tests.kernel.mesh import Clock, Foreign, Make, Mesh, nodes
 
 
 @pytest.fixture
@@ -19,3 +19,15 @@ async def mesh() -> AsyncIterator[Mesh]:
 async def peer(mesh: Mesh) -> Foreign:
     """A foreign node that has not said anything yet."""
     return await mesh.foreign()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def make(clock: Clock) -> AsyncIterator[Make]:
+    """What starts nodes on that clock (`nodes`)."""
+    async with nodes(clock) as start:
+        yield start

@@ -47,6 +47,10 @@ class Clock:
         return self.now
 
 
+Make = Callable[..., Awaitable[Broker]]
+"""Starts a node: see `nodes`."""
+
+
 @asynccontextmanager
 async def nodes(clock: Callable[[], float]) -> AsyncIterator[Callable[..., Awaitable[Broker]]]:
     """What starts nodes on a clock: given services, an `id`, the `url` of a transporter and settings. They are stopped at the end."""

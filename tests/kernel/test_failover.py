@@ -220,11 +220,6 @@ async def test_a_node_that_stops_says_that_it_did_not_run_the_request(mesh: Mesh
 # --- nodes that die without a word ---
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 async def test_a_call_in_flight_to_a_dead_node_ends_though_nobody_calls_it_anew(
     mesh: Mesh, peer: Foreign, clock: Clock
 ) -> None:

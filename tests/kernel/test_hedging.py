@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from typing import Any
 
 import pytest
@@ -17,17 +17,10 @@ from tautomer.errors import (
     RequestTimeoutError,
     ServiceNotFoundError,
 )
-from tests.kernel.mesh import Clock, nodes, until
-
-Make = Callable[..., Awaitable[Broker]]
+from tests.kernel.mesh import Clock, Make, nodes, until
 
 AT_ONCE = {"delay": 0.0}
 NEVER = {"delay": 1_000.0}
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

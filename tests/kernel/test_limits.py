@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tautomer import Broker, Context, Service, Settings, action
+from tautomer import Context, Service, Settings, action
 from tautomer.errors import (
     BrokerOptionsError,
     QueueIsFullError,
@@ -17,20 +17,7 @@ from tautomer.errors import (
     RequestTimeoutError,
 )
 from tautomer.settings import BulkheadSettings, TransitSettings
-from tests.kernel.mesh import Clock, Mesh, nodes, until
-
-Make = Callable[..., Awaitable[Broker]]
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def make(clock: Clock) -> AsyncIterator[Make]:
-    async with nodes(clock) as start:
-        yield start
+from tests.kernel.mesh import Clock, Make, Mesh, until
 
 
 class Pool(Service):

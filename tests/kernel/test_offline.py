@@ -27,11 +27,6 @@ class Work(Service):
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 async def caller(mesh: Mesh, peer: Foreign, clock: Clock) -> Broker:
     """A node that knows an action of the foreign one, and takes few messages while its line is away."""
     transit = TransitSettings(settle=0, stop_delay=0, announce_delay=0, offline_max=3, offline_bytes_max=10_000)

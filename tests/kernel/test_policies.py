@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -20,20 +20,7 @@ from tautomer.errors import (
     ServiceNotAvailableError,
     ServiceSchemaError,
 )
-from tests.kernel.mesh import Clock, nodes, until
-
-Make = Callable[..., Awaitable[Broker]]
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def make(clock: Clock) -> AsyncIterator[Make]:
-    async with nodes(clock) as start:
-        yield start
+from tests.kernel.mesh import Clock, Make, until
 
 
 class Moody(Service):

@@ -45,11 +45,6 @@ def _quick_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def watcher() -> Watcher:
     return Watcher()
 

@@ -7,7 +7,7 @@ import sys
 import rich_click as click
 
 from tautomer import errors
-from tautomer.cli.run import EXIT_USAGE, LOG_LEVELS, fail
+from tautomer.cli.run import EXIT_USAGE, fail, log_options
 from tautomer.runner import run
 from tautomer.settings import Settings
 
@@ -19,21 +19,7 @@ PORT = 9654
 @click.option("-c", "--config", required=True, metavar="FILE", help="Proxies: a .json, .toml, .yml or .yaml file.")
 @click.option("-p", "--port", type=click.IntRange(0, 65535), metavar="PORT", help=f"[default: the file's, else {PORT}]")
 @click.option("--host", metavar="ADDRESS", help="Address to listen on. [default: the file's, else 0.0.0.0]")
-@click.option(
-    "-l",
-    "--log-level",
-    type=click.Choice(LOG_LEVELS, case_sensitive=False),
-    metavar="LEVEL",
-    default="INFO",
-    help="How much is logged. [default: INFO]",
-)
-@click.option(
-    "-f",
-    "--log-format",
-    type=click.Choice(("PLAIN", "JSON"), case_sensitive=False),
-    default="PLAIN",
-    help="Form of the log lines. [default: PLAIN]",
-)
+@log_options
 def proxy_command(config: str, port: int | None, host: str | None, log_level: str, log_format: str) -> None:
     """Pass HTTP requests on to the upstream servers that a file names, until SIGINT or SIGTERM."""
     from tautomer.commands.configured import read_proxy_file

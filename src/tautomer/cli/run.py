@@ -6,9 +6,9 @@ import asyncio
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import rich_click as click
 
@@ -20,9 +20,31 @@ from tautomer.service import Service
 from tautomer.settings import Settings
 from tautomer.web.probes import Probes
 
+C = TypeVar("C", bound=Callable[..., Any])
+
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "WARNING", "ERROR", "FATAL", "CRITICAL")
+
+
+def log_options(command: C) -> C:
+    """Give a command ``--log-level`` and ``--log-format``."""
+    level = click.option(
+        "-l",
+        "--log-level",
+        type=click.Choice(LOG_LEVELS, case_sensitive=False),
+        metavar="LEVEL",
+        default="INFO",
+        help="How much is logged. [default: INFO]",
+    )
+    form = click.option(
+        "-f",
+        "--log-format",
+        type=click.Choice(("PLAIN", "JSON"), case_sensitive=False),
+        default="PLAIN",
+        help="Form of the log lines. [default: PLAIN]",
+    )
+    return level(form(command))
 
 
 @click.command("run")
@@ -34,21 +56,7 @@ LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "WARNING", "ERROR", "FATAL", "CR
     metavar="URL",
     help="Message broker, such as nats://localhost:4222. [default: $TRANSPORTER, else $NATS_URL, else none]",
 )
-@click.option(
-    "-l",
-    "--log-level",
-    type=click.Choice(LOG_LEVELS, case_sensitive=False),
-    metavar="LEVEL",
-    default="INFO",
-    help="How much is logged. [default: INFO]",
-)
-@click.option(
-    "-f",
-    "--log-format",
-    type=click.Choice(("PLAIN", "JSON"), case_sensitive=False),
-    default="PLAIN",
-    help="Form of the log lines. [default: PLAIN]",
-)
+@log_options
 @click.option("-n", "--namespace", metavar="NAME", default="", help="Only nodes of one namespace see each other.")
 @click.option(
     "-w",
