@@ -47,9 +47,10 @@ class RateLimits(Middleware):
         windows, limit = FixedWindows(settings.window), settings.limit
 
         async def limited(ctx: Context[Any]) -> Any:
-            hit = windows.hit(key_of(ctx) or "", clock())
-            if hit.hits > limit:
-                seconds = max(1, ceil(hit.resets_in))
+            now = clock()
+            window = windows.hit(key_of(ctx) or "", now)
+            if window.hits > limit:
+                seconds = max(1, ceil(window.ends - now))
                 told = {"action": endpoint.name, "nodeID": node_id, "limit": limit, "retryAfter": seconds}
                 raise RateLimitExceeded(None, told)
             return await next_handler(ctx)

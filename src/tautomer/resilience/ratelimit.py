@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
-__all__ = ["KEYS_MAX", "FixedWindows", "Hit"]
+__all__ = ["KEYS_MAX", "FixedWindows", "Window"]
 
 KEYS_MAX: Final = 100_000
 """Keys that are counted at once (reliability reference, section 6)."""
 
 
-class Hit(NamedTuple):
-    """One hit, counted.
+class Window:
+    """What is counted of one key, until the window ends.
 
     Attributes:
-        hits: Hits of the key in its window, this one included.
-        resets_in: Seconds until the window ends.
+        hits: Hits so far.
+        ends: When it ends, on the clock of who counts.
+        note: A place for what its owner says of this window again and again.
     """
 
-    hits: int
-    resets_in: float
+    __slots__ = ("ends", "hits", "note")
+
+    def __init__(self, ends: float) -> None:
+        self.hits = 0
+        self.ends = ends
+        self.note = ""
 
 
 class FixedWindows:
@@ -36,29 +41,32 @@ class FixedWindows:
     def __init__(self, window: float, keys_max: int = KEYS_MAX) -> None:
         self._window = window
         self._keys_max = keys_max
-        # Count and end of each key's window. All are equally long, so their order is that of their ends.
-        self._windows: dict[str, tuple[int, float]] = {}
+        # All are equally long, so their order is that of their ends.
+        self._windows: dict[str, Window] = {}
 
     def __len__(self) -> int:
         """Keys that are kept now."""
         return len(self._windows)
 
-    def hit(self, key: str, now: float) -> Hit:
+    def hit(self, key: str, now: float) -> Window:
         """Count one more hit of the key."""
-        windows = self._windows
-        count, ends = windows.get(key, (0, now))
-        if ends <= now:
-            windows.pop(key, None)
-            count, ends = 0, now + self._window
-            self._make_room(now)
-        windows[key] = count + 1, ends
-        return Hit(count + 1, ends - now)
+        window = self._windows.get(key)
+        if window is None or window.ends <= now:
+            window = self._begin(key, now)
+        window.hits += 1
+        return window
+
+    def _begin(self, key: str, now: float) -> Window:
+        self._windows.pop(key, None)
+        self._make_room(now)
+        window = self._windows[key] = Window(now + self._window)
+        return window
 
     def _make_room(self, now: float) -> None:
         windows = self._windows
         # Two that are over for each new one: so they go faster than they come, and nobody waits for a great cleaning.
         for _ in range(2):
             oldest = next(iter(windows), None)
-            if oldest is None or (windows[oldest][1] > now and len(windows) < self._keys_max):
+            if oldest is None or (windows[oldest].ends > now and len(windows) < self._keys_max):
                 return
             del windows[oldest]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from inspect import isawaitable
+from types import CoroutineType
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -12,7 +13,20 @@ import msgspec
 from tautomer.registry.endpoints import Endpoint
 from tautomer.web.messages.message import JSON_TYPE, Reply, Request
 
-__all__ = ["FAILURES", "AnyStage", "Around", "Asks", "Exchange", "Failed", "Handler", "Offer", "Stage", "compose"]
+__all__ = [
+    "FAILURES",
+    "AnyStage",
+    "Around",
+    "Asks",
+    "Exchange",
+    "Failed",
+    "Handler",
+    "Offer",
+    "Stage",
+    "Steps",
+    "compose",
+    "passed",
+]
 
 _PLAIN: Mapping[str, Any] = {}
 
@@ -124,34 +138,48 @@ Failed: TypeAlias = "Callable[[Exchange, BaseException], Awaitable[Reply]]"
 AnyStage: TypeAlias = "Stage | Asks | Around"
 
 
-def compose(stages: Sequence[AnyStage], handler: Handler) -> Handler:
-    """Put the stages before the handler; the first in the list is the outermost."""
+Steps: TypeAlias = "Sequence[tuple[Callable[[Exchange], Any], Callable[[Exchange, Any], Reply | None] | None]]"
+"""Stages that only look on the way in, each with who is told what its question gave; None for one that asks nobody."""
+
+
+def compose(stages: Sequence[AnyStage], handler: Handler) -> tuple[Steps, Handler]:
+    """The stages before the first that goes around the rest, and that rest: the first in the list is the outermost."""
     inner: list[Stage | Asks] = []
     for stage in reversed(stages):
         if isinstance(stage, Around):
-            handler = stage.wrap(_behind(inner, handler))
+            handler = stage.wrap(_behind(_steps(inner), handler))
             inner = []
         else:
             inner.insert(0, stage)
-    return _behind(inner, handler)
+    return _steps(inner), handler
 
 
-def _behind(stages: Sequence[Stage | Asks], handler: Handler) -> Handler:
+def _steps(stages: Sequence[Stage | Asks]) -> Steps:
+    return [stage if isinstance(stage, Asks) else (stage, None) for stage in stages]
+
+
+def _behind(steps: Steps, handler: Handler) -> Handler:
     """The handler behind stages that only look on the way in: one coroutine for all of them."""
-    if not stages:
+    if not steps:
         return handler
-    steps = [stage if isinstance(stage, Asks) else (stage, None) for stage in stages]
 
     async def handle(exchange: Exchange) -> Reply:
-        for look, hear in steps:
-            told: Any = look(exchange)
-            if hear is not None:
-                # By far most have no such name; what has any name one asks for is told by its class, which takes longer.
-                if hasattr(told, "__await__") and isawaitable(told):
-                    told = await told
-                told = hear(exchange, told)
-            if told is not None:
-                return told  # type: ignore[no-any-return]
-        return await handler(exchange)
+        reply = await passed(steps, exchange)
+        return await handler(exchange) if reply is None else reply
 
     return handle
+
+
+async def passed(steps: Steps, exchange: Exchange) -> Reply | None:
+    """Let the stages look at an exchange, one after the other. The reply of the first that has one; None lets it on."""
+    for look, hear in steps:
+        told: Any = look(exchange)
+        if hear is not None:
+            # Nearly all that must be awaited is a coroutine, and hardly anything else has such a name at all; what has any
+            # name one asks for is told by its class, which takes longer.
+            if type(told) is CoroutineType or (hasattr(told, "__await__") and isawaitable(told)):
+                told = await told
+            told = hear(exchange, told)
+        if told is not None:
+            return told  # type: ignore[no-any-return]
+    return None

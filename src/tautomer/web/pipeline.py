@@ -14,7 +14,7 @@ from weakref import WeakSet
 from tautomer.registry.endpoints import Endpoint
 from tautomer.web.answers.finishing import Finish
 from tautomer.web.entrypoint.calls import HttpCall, http_handler
-from tautomer.web.exchange import AnyStage, Asks, Failed, Handler, Stage, compose
+from tautomer.web.exchange import AnyStage, Asks, Failed, Handler, Stage
 from tautomer.web.messages.query import QUERY_RULES
 from tautomer.web.quick import is_plain, quick_handler
 from tautomer.web.rate_limit.limiter import RateLimiters
@@ -31,7 +31,7 @@ from tautomer.web.stages.calling import call_handler, function_handler
 from tautomer.web.stages.conditional import etag_stage
 from tautomer.web.stages.context import context_stage
 from tautomer.web.stages.cors import cors_headers_stage, cors_refusal_stage
-from tautomer.web.stages.guard import guard_stage
+from tautomer.web.stages.guard import guarded
 from tautomer.web.stages.hooks import hook_stage
 from tautomer.web.stages.logs import params_log_stage
 from tautomer.web.stages.multipart import multipart_handler
@@ -187,7 +187,6 @@ class Pipelines:
         rules = self._settings.query_rules
         ends = self._timeout(route) if timeout is None else timeout
         stages: list[AnyStage | None] = [
-            guard_stage(self._broker.clock, ends, self._failed, challenge),
             # Around all that can make an answer, so that each is compared with what the client has.
             etag_stage(route.etag) if route.etag else None,
             # First of what looks at the request, as every later stage and hook may use the context.
@@ -206,7 +205,8 @@ class Pipelines:
             self._params_log(route) if read else None,
             *guards,
         ]
-        return compose([stage for stage in stages if stage is not None], innermost)
+        present = [stage for stage in stages if stage is not None]
+        return guarded(present, innermost, self._broker.clock, ends, self._failed, challenge)
 
     @property
     def _is_plain(self) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import math
 from collections.abc import Callable
 from inspect import isawaitable
 from ipaddress import IPv6Address
+from math import ceil, inf
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
@@ -61,9 +61,9 @@ class RateLimiter:
         self.hit_at_once = store.windows.hit if isinstance(store, MemoryStore) and settings.key is None else None
         self._limits = (
             f"X-Rate-Limit-Limit: {settings.limit}\r\n"
-            f'RateLimit-Policy: "default";q={settings.limit};w={math.ceil(settings.window)}\r\n'
+            f'RateLimit-Policy: "default";q={settings.limit};w={ceil(settings.window)}\r\n'
         )
-        self._asks_again = self._warns_again = -math.inf
+        self._asks_again = self._warns_again = -inf
 
     async def count(self, request: Request) -> Hit | None:
         """Count the request. None where it has no key, or where the store failed and the limit then lets all in.
@@ -85,22 +85,28 @@ class RateLimiter:
             return None
         raise ServiceUnavailableError("RATE_LIMIT_STORE_DOWN")
 
-    def lines(self, hit: Hit) -> str:
-        """What a client is told: moleculer-web's names, and those of draft-ietf-httpapi-ratelimit-headers-10."""
+    def lines(self, hits: int, resets_in: float, reset: str) -> str:
+        """What a client is told: moleculer-web's names, and those of draft-ietf-httpapi-ratelimit-headers-10.
+
+        Args:
+            reset: As `reset_line` made it for this window.
+        """
         if not self.settings.headers:
             return ""
-        hits, resets_in = hit
         left = str(self.limit - hits) if hits < self.limit else "0"
         return (
-            f"{self._limits}X-Rate-Limit-Remaining: {left}\r\n"
-            f"X-Rate-Limit-Reset: {self._wall_ms() + int(resets_in * 1000 + 0.5)}\r\n"
-            f'RateLimit: "default";r={left};t={self.seconds_left(resets_in)}\r\n'
+            f"{self._limits}X-Rate-Limit-Remaining: {left}\r\n{reset}"
+            f'RateLimit: "default";r={left};t={ceil(resets_in) or 1}\r\n'
         )
+
+    def reset_line(self, resets_in: float) -> str:
+        """When there is room again, in milliseconds since 1970; the same for all hits of a window."""
+        return f"X-Rate-Limit-Reset: {self._wall_ms() + int(resets_in * 1000 + 0.5)}\r\n"
 
     @staticmethod
     def seconds_left(resets_in: float) -> int:
         """Whole seconds until there is room again, at least 1."""
-        return math.ceil(resets_in) or 1
+        return ceil(resets_in) or 1
 
     async def _key(self, request: Request) -> str:
         if self.settings.key is None:

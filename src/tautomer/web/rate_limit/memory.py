@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tautomer.resilience.ratelimit import FixedWindows, Hit
+from tautomer.resilience.ratelimit import FixedWindows
+from tautomer.web.rate_limit.store import Hit
 
 __all__ = ["MemoryStore"]
 
@@ -26,4 +27,6 @@ class MemoryStore:
 
     def hit(self, key: str) -> Hit:
         """Count one more hit of the key."""
-        return self.windows.hit(key, self._clock())
+        now = self._clock()
+        window = self.windows.hit(key, now)
+        return Hit(window.hits, window.ends - now)

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
-from typing import Any, Protocol
-
-from tautomer.resilience.ratelimit import Hit
+from typing import Any, NamedTuple, Protocol
 
 __all__ = ["Hit", "OwnStore", "RateLimitStore"]
+
+
+class Hit(NamedTuple):
+    """One hit, counted.
+
+    Attributes:
+        hits: Hits of the key in its window, this one included.
+        resets_in: Seconds until the window ends.
+    """
+
+    hits: int
+    resets_in: float
 
 
 class RateLimitStore(Protocol):

@@ -45,7 +45,12 @@ def call_handler(route: RouteSettings, finish: Finish, node_id: str | None = Non
                 raise
             error = RequestTimeoutError(alias.action)
             result = await fall_back(given["fallback_response"], ctx, error, alias.action)
-        return await answer(route, exchange, result, offer.reply, finish)
+        if not may_be_raw:
+            return await answer(route, exchange, result, offer.reply, finish)
+        try:  # As `made_of`, which costs one more coroutine.
+            return build_reply(result, ctx._meta, offer.reply, alias.action)
+        except Unfinished as unfinished:
+            return await finish(unfinished, exchange)
 
     return handle
 

@@ -2,41 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from tautomer.web.exchange import FAILURES, Around, Exchange, Failed, Handler
+from tautomer.web.exchange import FAILURES, AnyStage, Exchange, Failed, Handler, compose, passed
 from tautomer.web.messages.message import Reply
 
-__all__ = ["guard_stage"]
+__all__ = ["guarded"]
 
 
-def guard_stage(clock: Callable[[], float], timeout: float, failed: Failed, challenge: bool = False) -> Around:
-    """Around all others: the end of the request's time, an answer to every error, and the lines for every answer.
+def guarded(
+    stages: Sequence[AnyStage],
+    handler: Handler,
+    clock: Callable[[], float],
+    timeout: float,
+    failed: Failed,
+    challenge: bool = False,
+) -> Handler:
+    """The stages before the handler, and around all: the end of the request's time, an answer to every error, and the
+    lines for every answer.
 
     Args:
         challenge: Whether a 401 says how to do better (RFC 9110, 15.5.2): ``WWW-Authenticate: Bearer`` if nothing else.
     """
+    steps, call_next = compose(stages, handler)
 
-    def wrap(call_next: Handler) -> Handler:
-        async def handle(exchange: Exchange) -> Reply:
-            request = exchange.request
-            if timeout:
-                request.ends = clock() + timeout
-            try:
+    async def handle(exchange: Exchange) -> Reply:
+        request = exchange.request
+        if timeout:
+            request.ends = clock() + timeout
+        try:
+            reply = await passed(steps, exchange)
+            if reply is None:
                 reply = await call_next(exchange)
-            except FAILURES as error:
-                reply = await failed(exchange, error)
-            else:
-                request.ends = None
-                if request.late:
-                    request.take_cancel_back()
-            if challenge and reply.status == 401:
-                _challenge(reply)
-            return exchange.dressed(reply)
+        except FAILURES as error:
+            reply = await failed(exchange, error)
+        else:
+            request.ends = None
+            if request.late:
+                request.take_cancel_back()
+        if challenge and reply.status == 401:
+            _challenge(reply)
+        return exchange.dressed(reply)
 
-        return handle
-
-    return Around(wrap)
+    return handle
 
 
 def _challenge(reply: Reply) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from tautomer.errors import RateLimitExceeded
 from tautomer.web.exchange import Asks, Exchange, Stage
 from tautomer.web.rate_limit.limiter import RateLimiter, address_key
@@ -12,24 +14,28 @@ __all__ = ["rate_limit_stage"]
 
 def rate_limit_stage(limiter: RateLimiter) -> Stage | Asks:
     """Count the request; over the limit it is answered 429 with ``Retry-After``."""
-    hit_at_once, clock = limiter.hit_at_once, limiter.clock
+    hit_at_once, clock, limit = limiter.hit_at_once, limiter.clock, limiter.limit
+
+    def count(exchange: Exchange) -> None:
+        assert hit_at_once is not None
+        now = clock()
+        window = hit_at_once(address_key(exchange.request.client), now)
+        resets_in = window.ends - now
+        reset = window.note or limiter.reset_line(resets_in)
+        window.note = reset
+        exchange.lines += limiter.lines(window.hits, resets_in, reset)
+        if window.hits > limit:
+            _refuse(exchange, limiter.seconds_left(resets_in))
 
     def tell(exchange: Exchange, hit: Hit | None) -> None:
         if hit is not None:
-            _tell(exchange, hit, limiter)
+            exchange.lines += limiter.lines(hit.hits, hit.resets_in, limiter.reset_line(hit.resets_in))
+            if hit.hits > limit:
+                _refuse(exchange, limiter.seconds_left(hit.resets_in))
 
-    if hit_at_once is None:
-        return Asks(lambda exchange: limiter.count(exchange.request), tell)
-    return lambda exchange: _tell(exchange, hit_at_once(address_key(exchange.request.client), clock()), limiter)
+    return count if hit_at_once is not None else Asks(lambda exchange: limiter.count(exchange.request), tell)
 
 
-def _tell(exchange: Exchange, hit: Hit, limiter: RateLimiter) -> None:
-    """Note what a client is told of its limit.
-
-    Raises:
-        RateLimitExceeded: It is over.
-    """
-    exchange.lines += limiter.lines(hit)
-    if hit.hits > limiter.limit:
-        exchange.add_header("Retry-After", str(limiter.seconds_left(hit.resets_in)))
-        raise RateLimitExceeded()
+def _refuse(exchange: Exchange, seconds: int) -> NoReturn:
+    exchange.add_header("Retry-After", str(seconds))
+    raise RateLimitExceeded()
