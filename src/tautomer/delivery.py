@@ -34,8 +34,6 @@ class Told:
         self._drain = drain
 
     def __await__(self) -> Generator[Any, None, None]:
-        if not self._tasks and self._drain is None:
-            return iter(())  # type: ignore[return-value]  # An empty iterator ends the await at once.
         return self._wait().__await__()
 
     async def _wait(self) -> None:
@@ -45,7 +43,12 @@ class Told:
             await self._drain()
 
 
-DONE = Told()
+class _Done(Told):
+    # Awaiting asks for an iterator; an empty one ends it at once, and this one is found without a Python frame.
+    __await__ = ().__iter__  # type: ignore[assignment]
+
+
+DONE = _Done()
 """Nothing is left to wait for."""
 
 
