@@ -1,25 +1,20 @@
 """tautomer: Python microservices in one mesh with Node.js.
 
-The names of the edge (gateway, commands, runner) are imported on first use, so that a service pays for
-what it uses: of third parties, this imports msgspec only.
+Every name is imported on first use, so that a program pays for what it uses: a client of JSON-RPC not for the
+broker, a service not for the gateway. Of third parties, all but the edge imports msgspec only.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from tautomer import errors
 from tautomer._version import __version__
-from tautomer.broker import Broker, ServiceBroker
-from tautomer.context import Context
-from tautomer.decorators import action, event
-from tautomer.middleware import Middleware
-from tautomer.service import Service
-from tautomer.settings import Settings
-from tautomer.stream import Stream
 
+TYPE_CHECKING = False  # As type checkers have it: `typing` would cost more than all else here.
 if TYPE_CHECKING:
+    from typing import Any
+
+    from tautomer import errors
     from tautomer.application import Application, HTTPProxy
+    from tautomer.broker import Broker, ServiceBroker
     from tautomer.client import AsyncRemoteClient, RemoteClient, RemoteService
     from tautomer.commands.collapser import Collapser
     from tautomer.commands.command import Command
@@ -27,8 +22,14 @@ if TYPE_CHECKING:
     from tautomer.commands.function import command
     from tautomer.commands.proxy import HTTPProxyCommand
     from tautomer.commands.request_cache import request_context
+    from tautomer.context import Context
+    from tautomer.decorators import action, event
     from tautomer.microservice import MicroService, ServiceRegistry
+    from tautomer.middleware import Middleware
     from tautomer.runner import run
+    from tautomer.service import Service
+    from tautomer.settings import Settings
+    from tautomer.stream import Stream
     from tautomer.web.decorators import exposed_method, private_api_method, public_method
     from tautomer.web.entrypoint.mark import http
     from tautomer.web.entrypoint.request import HttpRequest
@@ -91,40 +92,55 @@ _LAZY = {
     "BadRequest": "tautomer.web.errors",
     "BaseValidationStrategy": "tautomer.web.rpc.tokens",
     "BasicCookieStrategy": "tautomer.web.rpc.tokens",
+    "Broker": "tautomer.broker",
     "Collapser": "tautomer.commands.collapser",
     "Command": "tautomer.commands.command",
+    "ConnectionNotFound": "tautomer.web.errors",
+    "Context": "tautomer.context",
     "Forbidden": "tautomer.web.errors",
     "HTTPProxy": "tautomer.application",
     "HTTPProxyCommand": "tautomer.commands.proxy",
     "HeaderValidationStrategy": "tautomer.web.rpc.tokens",
     "HttpRequest": "tautomer.web.entrypoint.request",
     "MicroService": "tautomer.microservice",
+    "Middleware": "tautomer.middleware",
     "NotFound": "tautomer.web.errors",
     "RemoteClient": "tautomer.client",
     "RemoteService": "tautomer.client",
     "Response": "tautomer.web.entrypoint.results",
+    "Service": "tautomer.service",
+    "ServiceBroker": "tautomer.broker",
     "ServiceRegistry": "tautomer.microservice",
+    "Settings": "tautomer.settings",
+    "Stream": "tautomer.stream",
+    "WebSocketHub": "tautomer.web.sockets.hub",
+    "WebSocketHubProvider": "tautomer.web.sockets.hub",
+    "action": "tautomer.decorators",
     "command": "tautomer.commands.function",
     "component": "tautomer.commands.component",
+    "event": "tautomer.decorators",
     "exposed_method": "tautomer.web.decorators",
     "http": "tautomer.web.entrypoint.mark",
     "private_api_method": "tautomer.web.decorators",
     "public_method": "tautomer.web.decorators",
     "request_context": "tautomer.commands.request_cache",
     "run": "tautomer.runner",
-    "ConnectionNotFound": "tautomer.web.errors",
-    "WebSocketHub": "tautomer.web.sockets.hub",
-    "WebSocketHubProvider": "tautomer.web.sockets.hub",
     "websocket_rpc": "tautomer.web.sockets.marks",
 }
 
 
 def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name == "errors":
+        return import_module("tautomer.errors")
     module = _LAZY.get(name)
     if module is None:
         raise AttributeError(f"module 'tautomer' has no attribute {name!r}")
-    from importlib import import_module
-
     found = getattr(import_module(module), name)
     globals()[name] = found
     return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -48,7 +48,7 @@ class _Done(Told):
     __await__ = ().__iter__  # type: ignore[assignment]
 
 
-DONE = _Done()
+DONE: Told = _Done()
 """Nothing is left to wait for."""
 
 

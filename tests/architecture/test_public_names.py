@@ -100,13 +100,29 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
         _ = tautomer.nothing_of_that_name  # type: ignore[attr-defined]  # That is the point.
 
 
-def test_importing_it_imports_of_third_parties_msgspec_only() -> None:
+KERNEL = "from tautomer import Broker, Context, Middleware, Service, Settings, Stream, action, errors, event"
+
+
+def test_importing_it_alone_imports_next_to_nothing() -> None:
     code = """
+import sys, tautomer
+print(sorted(name for name in sys.modules if name.partition(".")[0] in ("tautomer", "asyncio", "msgspec", "typing")))
+"""
+
+    assert "['tautomer', 'tautomer._version']" == in_a_new_process(code)
+
+
+def test_its_names_are_listed_before_they_are_used() -> None:
+    assert set(tautomer.__all__) <= set(dir(tautomer))
+
+
+def test_the_kernel_imports_of_third_parties_msgspec_only() -> None:
+    code = f"""
 import sys
 before = set(sys.modules)
-import tautomer
+{KERNEL}
 import json
-added = {name.partition(".")[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names)
+added = {{name.partition(".")[0] for name in set(sys.modules) - before}} - set(sys.stdlib_module_names)
 print(json.dumps(sorted(added)))
 """
 
@@ -114,9 +130,10 @@ print(json.dumps(sorted(added)))
     assert {"msgspec", "tautomer"} == added - {"typing_extensions"}  # Which msgspec itself takes where it is there.
 
 
-def test_importing_it_leaves_the_edges_for_later() -> None:
-    code = """
-import sys, tautomer
+def test_the_kernel_leaves_the_edges_for_later() -> None:
+    code = f"""
+import sys
+{KERNEL}
 print([name for name in ("tautomer.web", "tautomer.commands", "tautomer.runner", "tautomer.cli", "tautomer.loader") if name in sys.modules])
 """
 
