@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from tautomer.commands.proxy import HTTPProxyCommand
     from tautomer.commands.request_cache import request_context
     from tautomer.microservice import MicroService, ServiceRegistry
+    from tautomer.providers.kept import AuthToken, Config, EventDispatcher, Language, UserAgent, UserId
+    from tautomer.providers.provider import DependencyProvider, SharedProvider
+    from tautomer.providers.rpc_proxy import RpcProxy
     from tautomer.runner import run
     from tautomer.web.decorators import exposed_method, private_api_method, public_method
     from tautomer.web.entrypoint.mark import http
@@ -43,30 +46,39 @@ __all__ = [
     "ApiGatewayService",
     "Application",
     "AsyncRemoteClient",
+    "AuthToken",
     "BadRequest",
     "BaseValidationStrategy",
     "BasicCookieStrategy",
     "Broker",
     "Collapser",
     "Command",
+    "Config",
     "ConnectionNotFound",
     "Context",
+    "DependencyProvider",
+    "EventDispatcher",
     "Forbidden",
     "HTTPProxy",
     "HTTPProxyCommand",
     "HeaderValidationStrategy",
     "HttpRequest",
+    "Language",
     "MicroService",
     "Middleware",
     "NotFound",
     "RemoteClient",
     "RemoteService",
     "Response",
+    "RpcProxy",
     "Service",
     "ServiceBroker",
     "ServiceRegistry",
     "Settings",
+    "SharedProvider",
     "Stream",
+    "UserAgent",
+    "UserId",
     "WebSocketHub",
     "WebSocketHubProvider",
     "__version__",
@@ -116,6 +128,15 @@ _LAZY = {
     "WebSocketHub": "tautomer.web.sockets.hub",
     "WebSocketHubProvider": "tautomer.web.sockets.hub",
     "websocket_rpc": "tautomer.web.sockets.marks",
+    "AuthToken": "tautomer.providers.kept",
+    "Config": "tautomer.providers.kept",
+    "EventDispatcher": "tautomer.providers.kept",
+    "Language": "tautomer.providers.kept",
+    "UserAgent": "tautomer.providers.kept",
+    "UserId": "tautomer.providers.kept",
+    "DependencyProvider": "tautomer.providers.provider",
+    "SharedProvider": "tautomer.providers.provider",
+    "RpcProxy": "tautomer.providers.rpc_proxy",
 }
 
 

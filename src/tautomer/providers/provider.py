@@ -72,6 +72,11 @@ class Container:
         self.loop: asyncio.AbstractEventLoop | None = None
 
     @property
+    def is_on_loop(self) -> bool:
+        """Whether this is asked on an event loop, where nobody may block; or before the node has one."""
+        return asyncio._get_running_loop() is not None or self.loop is None
+
+    @property
     def service_name(self) -> str:
         return self.service.name
 

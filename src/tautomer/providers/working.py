@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
@@ -59,7 +59,7 @@ class Work:
 
     Attributes:
         hooked: Whether any of them has something to do around a call.
-        running: The calls that run, if so.
+        running: A mark for each call that runs, if so, with the task in which it began; None in a thread.
     """
 
     def __init__(self, service: Service, providers: Mapping[str, DependencyProvider]) -> None:
@@ -79,7 +79,8 @@ class Work:
         self.hooked = bool(usual)
         self.is_async = any(one.is_async for one in (*self.gives, *self.begins, *self.results, *self.ends))
         self.reads_call = any(isinstance(one, LiveProvider) and one.reads_call for one in providers.values())
-        self.running: dict[_Life, None] = {}
+        # Not the calls themselves: one whose stream was dropped is to be found by the garbage collector.
+        self.running: dict[object, asyncio.Task[Any] | None] = {}
         self._turns = Turns()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -104,15 +105,15 @@ class Work:
         self._loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(max(grace, 0.0)):
-                while any(life.task is None or life.task not in but for life in list(self.running)):
+                while any(task is None or task not in but for task in list(self.running.values())):
                     await self._turns.next()
         except TimeoutError:
             return False
         return True
 
-    def forget(self, life: _Life) -> None:
+    def forget(self, mark: object) -> None:
         """A call has ended, in whichever thread."""
-        self.running.pop(life, None)
+        self.running.pop(mark, None)
         if self._loop is not None:  # Somebody waits.
             try:
                 self._loop.call_soon_threadsafe(self._turns.wake)
@@ -210,22 +211,20 @@ class _Life(Worker):
     """A call and its providers' part in it.
 
     Attributes:
-        task: In which it began; None in a thread.
         goes_on: Whether its result is still to be read or awaited: it ends later, and on the loop.
     """
 
-    __slots__ = ("_there", "_work", "goes_on", "task")
+    __slots__ = ("_mark", "_there", "_work", "goes_on")
 
     def __init__(self, work: Work, ctx: Context[Any]) -> None:
         super().__init__(work.service, ctx)
         self._work = work
         self._there: set[str] = set()
         self.goes_on = False
-        self.task: asyncio.Task[Any] | None = None
+        self._mark = object()
         if work.hooked:
-            if asyncio._get_running_loop() is not None:
-                self.task = asyncio.current_task()
-            work.running[self] = None
+            on_loop = asyncio._get_running_loop() is not None
+            work.running[self._mark] = asyncio.current_task() if on_loop else None
 
     async def begin(self) -> None:
         """Have all that it needs.
@@ -273,7 +272,7 @@ class _Life(Worker):
                 cancelled = error
             except (Exception, SystemExit) as error:
                 self._log(hook, error)
-        self._work.forget(self)
+        self._work.forget(self._mark)
         if cancelled is not None:
             raise cancelled
 
@@ -289,7 +288,7 @@ class _Life(Worker):
         await anext(rest)  # What has begun is closed even if nobody reads it.
         return OwnStream(rest)
 
-    async def items(self, given: Any, *before: Any) -> AsyncIterator[Any]:
+    async def items(self, given: Any, *before: Any) -> AsyncGenerator[Any, None]:
         """The items, each made in this call."""
         try:
             items = aiter(given)
