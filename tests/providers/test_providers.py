@@ -19,9 +19,8 @@ LOG: list[str] = []
 
 
 @pytest.fixture(autouse=True)
-def empty_log() -> Iterator[None]:
+def empty_log() -> None:
     LOG.clear()
-    yield
 
 
 def note(what: str) -> None:
@@ -446,8 +445,7 @@ async def test_a_stream_that_nobody_reads_to_its_end_is_torn_down(handler: str) 
         LOG.clear()
         stream = await broker.call(f"streams.{handler}")
         del stream
-        gc.collect()
-        await until(lambda: "one.teardown" in LOG)
+        await until(lambda: gc.collect() is not None and "one.teardown" in LOG)
 
 
 async def test_a_stream_whose_end_cannot_be_kept_breaks() -> None:
