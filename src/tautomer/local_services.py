@@ -35,6 +35,7 @@ class LocalServices:
 
     Attributes:
         all: Every service taken in, in that order.
+        loop: The node's event loop; None before it starts.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class LocalServices:
         self._begun: set[int] = set()
         self._providers: NodeProviders | None = None
         self.all: list[Service] = []
+        self.loop: asyncio.AbstractEventLoop | None = None
         self._expected: list[Service] = []
 
     def expect(self, service: Service) -> None:
@@ -159,6 +161,7 @@ class LocalServices:
             Exception: What the first to fail raised; the others were cancelled for it.
             MoleculerServerError: One was cancelled from within, type ``START_CANCELLED``.
         """
+        self.loop = asyncio.get_running_loop()
         self._take_in_expected(self.create)
         self._mind_doors()
         begun: list[Service] = []
@@ -361,6 +364,7 @@ def _direct(broker: Broker, endpoint: Endpoint) -> Callable[..., Coroutine[Any, 
             ctx.meta = dict(meta)
         return endpoint.handler(ctx)
 
+    vars(call)["endpoint"] = endpoint  # For tests, which watch it.
     return call
 
 

@@ -243,8 +243,9 @@ class LiveProvider(DependencyProvider):
 
 
 def providers_in(owner: object) -> Iterator[tuple[str, DependencyProvider]]:
-    """The providers among the attributes of an object, with their names: its classes', bases first, then its own."""
-    names = dict.fromkeys(name for base in reversed(type(owner).__mro__) for name in vars(base))
+    """The providers among the attributes of an object or a class, with their names: bases first, then its own."""
+    cls = owner if isinstance(owner, type) else type(owner)
+    names = dict.fromkeys(name for base in reversed(cls.__mro__) for name in vars(base))
     for name in dict.fromkeys([*names, *vars(owner)]):
         found = inspect.getattr_static(owner, name, None)
         if isinstance(found, DependencyProvider):
