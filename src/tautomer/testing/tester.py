@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Unpack
@@ -92,6 +92,8 @@ class ServiceTester:
             watched(service)
         if self._tested:
             self.service = self._tested[0]
+        if any("http" in one.extra for service in self._tested for one in service.action_defs()):
+            self._take_gateway(self.broker.create_service)
         for name in self._missing():
             self.broker.create_service(Service(name))
         await self.broker.start()
@@ -151,17 +153,23 @@ class ServiceTester:
             await socket.close()
 
     async def _door(self) -> Gateway:
+        made: list[Service] = []
+        gateway = self._gateway or self._take_gateway(made.append)
+        for service in made:
+            await self.broker.register(service)
+        assert gateway.gateway is not None  # It has started.
+        return gateway.gateway
+
+    def _take_gateway(self, add: Callable[[Service], object]) -> ApiGatewayService:
+        """The gateway among the services, or one more, which is still to be added."""
         from tautomer.web.service import ApiGatewayService
 
-        if self._gateway is None:
-            own = next((one for one in self.broker.services if isinstance(one, ApiGatewayService)), None)
-            if own is None:
-                made = await self.broker.register(ApiGatewayService("tester-gateway", settings={"server": False}))
-                assert isinstance(made, ApiGatewayService)
-                own = made
-            self._gateway = own
-        assert self._gateway.gateway is not None  # It has started.
-        return self._gateway.gateway
+        found = next((one for one in self.broker.services if isinstance(one, ApiGatewayService)), None)
+        if found is None:
+            found = ApiGatewayService("tester-gateway", settings={"server": False})
+            add(found)
+        self._gateway = found
+        return found
 
     # --- the mesh ---
 
