@@ -9,7 +9,7 @@ from typing import Any, NoReturn, TypeVar
 
 from tautomer.threads import current_job
 
-__all__ = ["Pending", "carried_out"]
+__all__ = ["Pending", "blocking", "carried_out"]
 
 R = TypeVar("R")
 
@@ -27,15 +27,26 @@ def carried_out(make: Make[Any], loop: asyncio.AbstractEventLoop | None, what: s
         RuntimeError: There is no loop that runs.
         What the coroutine raises.
     """
+    if asyncio._get_running_loop() is not None and current_job() is None:
+        return Pending(make, what)
+    return blocking(make, loop, what)
+
+
+def blocking(make: Make[R], loop: asyncio.AbstractEventLoop | None, what: str, timeout: float | None = None) -> R:
+    """Run a coroutine on the node's loop from a thread, and block until it has its result.
+
+    Args:
+        timeout: Seconds to wait in a thread that the pool knows nothing of, such as one of `asyncio.to_thread`.
+
+    Raises:
+        As `carried_out`.
+    """
     job = current_job()
     if job is not None:
         return job.ask(make)
-    if asyncio._get_running_loop() is not None:
-        return Pending(make, what)
-    # A thread that the pool knows nothing of, such as one of `asyncio.to_thread`.
     if loop is None or not loop.is_running():
         raise RuntimeError(f"{what}: the node does not run")
-    return asyncio.run_coroutine_threadsafe(make(), loop).result()
+    return asyncio.run_coroutine_threadsafe(make(), loop).result(timeout)
 
 
 class Pending(Coroutine[Any, Any, Any]):

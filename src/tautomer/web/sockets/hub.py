@@ -10,6 +10,7 @@ from tautomer._tasks import TaskScope
 from tautomer.context import Context
 from tautomer.errors import MoleculerError
 from tautomer.protocol.sockets import event_message
+from tautomer.providers.pending import blocking
 from tautomer.providers.provider import LiveProvider
 from tautomer.threads import current_job
 from tautomer.web.errors import ConnectionNotFound, UnserializableValueError
@@ -190,8 +191,7 @@ class WebSocketHub:
                 raise ConnectionNotFound(socket_id)
             return node_id
 
-        job = current_job()
-        if job is not None or self._foreign_loop is not None:
+        if current_job() is not None or self._foreign_loop is not None:
 
             async def whole() -> bool:
                 node_id = find()
@@ -260,12 +260,7 @@ class WebSocketHub:
         return self._blocking(whole)
 
     def _blocking(self, make: Callable[[], Coroutine[Any, Any, R]]) -> R:
-        job = current_job()
-        if job is not None:
-            return job.ask(make)
-        loop = self._foreign_loop
-        assert loop is not None
-        return asyncio.run_coroutine_threadsafe(make(), loop).result(REMOTE_TIME * 2)
+        return blocking(make, self._foreign_loop, "WebSocketHub", REMOTE_TIME * 2)
 
     @property
     def _foreign_loop(self) -> asyncio.AbstractEventLoop | None:
