@@ -192,12 +192,6 @@ async def test_all_are_set_up_before_any_is_started_and_stopped_in_the_reverse(k
         async def stopped(self) -> None:
             note("stopped")
 
-    async with Broker() as broker:
-        await broker.destroy_service("$node")
-        other = broker.create_service(Late)
-        assert other.name == "late"
-    LOG.clear()
-
     broker = Broker()
     broker.create_service(service_with(one=kind("one"), two=kind("two")))
     broker.create_service(Late)
