@@ -193,6 +193,7 @@ DATA_DRIVEN = [name for name in MADE if isinstance(MADE[name], errors._DataError
 def test_the_data_driven_ones_are_those_of_the_protocol() -> None:
     assert {
         "ServiceNotFoundError",
+        "UnknownService",
         "ServiceNotAvailableError",
         "RequestTimeoutError",
         "RequestSkippedError",

@@ -342,7 +342,7 @@ class Broker:
         found = self.get_local_service(service) if isinstance(service, str) else service
         if found is None or found not in self._local.all:
             raise ServiceNotFoundError(service if isinstance(service, str) else service.full_name, self.id)
-        await self._local.stop(found)
+        await self._local.stop(found, (asyncio.current_task(),))
         self._local.forget(found)
 
     def get_local_service(self, full_name: str) -> Service | None:
@@ -516,7 +516,7 @@ class Broker:
         await self._publishing.finish(began + limit - self.clock(), self._stoppers)
         await self.pools.finish(began + limit - self.clock())
         for service in reversed(services):
-            await self._local.stop(service)
+            await self._local.stop(service, self._stoppers)
         await self._calling.hedging.close()
         if self._pinging is not None:
             await self._pinging.close()

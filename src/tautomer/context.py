@@ -21,6 +21,10 @@ else:
     P = TypeVar("P")
 
 
+CALL_IDS_MAX: Final = 10
+"""Length of a `call_id_stack`."""
+
+
 class CallOptions(TypedDict, total=False):
     """Options of a call, all by keyword (protocol section 7.3).
 
@@ -148,6 +152,22 @@ class Context(msgspec.Struct, Generic[P], eq=False, weakref=True):
             return self._caller
         endpoint = self.parent.endpoint
         return None if endpoint is None else endpoint.service.full_name
+
+    @property
+    def call_id(self) -> str:
+        """``users.get.<id>``: nameko's form of an id, for logs."""
+        return f"{self.event_name or getattr(self.endpoint, 'name', '')}.{self.id}"
+
+    @property
+    def call_id_stack(self) -> list[str]:
+        """Call ids of this call and of those that led to it, itself last: at most ten, and of other nodes the id alone."""
+        ctx, stack = self, [self.call_id]
+        while ctx.parent is not None and len(stack) < CALL_IDS_MAX:
+            ctx = ctx.parent
+            stack.append(ctx.call_id)
+        if ctx.parent is None and ctx._parent_id is not None and len(stack) < CALL_IDS_MAX:
+            stack.append(ctx._parent_id)
+        return stack[::-1]
 
     @property
     def meta(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from tautomer import errors
 from tautomer.errors import BrokerDisconnectedError, MoleculerError, RemoteError, _ActionError, _DataError, _where
 
-__all__ = ["from_wire", "to_wire"]
+__all__ = ["from_wire", "rebuilt", "to_wire"]
 
 _BY_NAME: dict[str, type[MoleculerError]] = {
     value.__name__: value
@@ -74,6 +74,20 @@ def from_wire(wire: object, sender: str) -> MoleculerError:
     error.node_id = _optional_text(told.get("nodeID")) or sender
     error.remote_stack = _optional_text(told.get("stack"))
     return error
+
+
+def rebuilt(error: MoleculerError, cls: type[Exception]) -> Exception:
+    """An error of another node as one of another class, which has the same name there; as it is where that cannot be."""
+    if not issubclass(cls, MoleculerError):
+        try:
+            return cls(error.message)
+        except Exception:  # Its constructor wants something else.
+            return error
+    made = cls.__new__(cls)
+    MoleculerError.__init__(made, error.message, error.code, error.type, error.data)
+    made.retryable, made.outcome, made.node_id = error.retryable, error.outcome, error.node_id
+    made.remote_stack = error.remote_stack
+    return made
 
 
 def _rebuild(name: str, message: str | None, code: int | str | None, type_: str | None, data: Any) -> MoleculerError:

@@ -1,11 +1,13 @@
 """The error tree. Its wire forms are in `tautomer.error_wire`.
 
     TautomerError
+    ├─ DependencyError                      500, a dependency of a service failed; no wire form of its own
     └─ MoleculerError                       500
        ├─ MoleculerRetryableError           500, may be tried again
        │  ├─ MoleculerServerError           500
        │  ├─ BrokerDisconnectedError        502 BAD_GATEWAY          not sent
        │  ├─ ServiceNotFoundError           404 SERVICE_NOT_FOUND    not run
+       │  │  └─ UnknownService              503 UNKNOWN_SERVICE      a proxy's: nobody offers any of it
        │  ├─ ServiceNotAvailableError       404 SERVICE_NOT_AVAILABLE not run
        │  ├─ RequestTimeoutError            504 REQUEST_TIMEOUT      outcome unknown
        │  ├─ RequestRejectedError           503 REQUEST_REJECTED     outcome unknown (node lost) or not run (leaving)
@@ -52,6 +54,7 @@ __all__ = [
     "CommandError",
     "CommandRejected",
     "CommandTimeout",
+    "DependencyError",
     "ForbiddenError",
     "GracefulStopTimeoutError",
     "InvalidPacketDataError",
@@ -84,6 +87,7 @@ __all__ = [
     "TautomerError",
     "TransporterError",
     "UnAuthorizedError",
+    "UnknownService",
     "UnsupportedMediaTypeError",
     "ValidationError",
 ]
@@ -95,6 +99,25 @@ Outcome = Literal["not run", "unknown", "failed"]
 
 class TautomerError(Exception):
     """Root of everything this package raises on purpose."""
+
+
+class DependencyError(TautomerError):
+    """A dependency of a service failed around a call. What it raised is the cause, and for this node's log only.
+
+    Attributes:
+        service: Full name of the service.
+        dependency: Its attribute.
+        hook: ``get_dependency``, ``worker_setup`` or ``worker_result``.
+    """
+
+    def __init__(self, service: str, dependency: str, hook: str) -> None:
+        super().__init__(service, dependency, hook)
+        self.service = service
+        self.dependency = dependency
+        self.hook = hook
+
+    def __str__(self) -> str:
+        return f"'{self.dependency}' of service '{self.service}' failed in {self.hook}"
 
 
 class MoleculerError(TautomerError):
@@ -216,6 +239,14 @@ class ServiceNotFoundError(_ActionError, MoleculerRetryableError):
     type = "SERVICE_NOT_FOUND"
     outcome: Outcome = "not run"
     _template = "Service '{action}' is not found{where}."
+
+
+class UnknownService(ServiceNotFoundError):
+    """What an `RpcProxy` raises where nobody in the mesh offers the service, whatever its methods: surely not run."""
+
+    code = 503
+    type = "UNKNOWN_SERVICE"
+    _template = "Unknown service '{action}'{where}."
 
 
 class ServiceNotAvailableError(_ActionError, MoleculerRetryableError):
@@ -449,6 +480,16 @@ class RemoteError(MoleculerError):
     @property
     def name(self) -> str:
         return self._name
+
+    @property
+    def exc_type(self) -> str:
+        """The same, under nameko's name."""
+        return self._name
+
+    @property
+    def value(self) -> str:
+        """The message, under nameko's name."""
+        return self.message
 
 
 # The gateway's: moleculer-web's classes, so that a service behind it may raise them and they arrive as themselves.

@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 from tautomer._tasks import in_time
 from tautomer.context import Context
-from tautomer.definitions import ActionDef, EventDef, plain, takes_context
+from tautomer.definitions import ActionDef, EventDef, Method, Where, plain, takes_context
 from tautomer.delivery import Delivery, each_in_turn
 from tautomer.errors import GracefulStopTimeoutError, MoleculerServerError, ServiceSchemaError
 from tautomer.middleware import Middleware, compose, notify
 from tautomer.ports import Handler
 from tautomer.protocol.packets import subscription_key
+from tautomer.providers.provider import providers_in
 from tautomer.registry.endpoints import Endpoint, EventEndpoint
 from tautomer.registry.registry import Registry, ServiceEntry
 from tautomer.service import Service, as_service, dependency_list
 
 if TYPE_CHECKING:
     from tautomer.broker import Broker
+    from tautomer.providers.node_providers import NodeProviders
     from tautomer.transit.balanced import BalancedTopics
 
 log = logging.getLogger("tautomer.services")
@@ -33,6 +35,7 @@ class LocalServices:
 
     Attributes:
         all: Every service taken in, in that order.
+        loop: The node's event loop; None before it starts.
     """
 
     def __init__(
@@ -49,7 +52,9 @@ class LocalServices:
         self._offered: dict[int, ServiceEntry] = {}
         self._unborn: dict[int, list[Awaitable[None]]] = {}
         self._begun: set[int] = set()
+        self._providers: NodeProviders | None = None
         self.all: list[Service] = []
+        self.loop: asyncio.AbstractEventLoop | None = None
         self._expected: list[Service] = []
 
     def expect(self, service: Service) -> None:
@@ -90,6 +95,7 @@ class LocalServices:
         for definition in definitions:
             # A fault in the marks is to be told here, where it was written.
             self._registry.strategies.own(definition.extra, service.settings)
+        self._bind_providers(service)
         waiting: list[Awaitable[None]] = []
         for hook in service.life_cycle("created"):
             told = hook()
@@ -98,6 +104,20 @@ class LocalServices:
         self._unborn[id(service)] = waiting
         self.all.append(service)
         return service
+
+    def _bind_providers(self, service: Service) -> None:
+        if self._providers is None:
+            if next(providers_in(service), None) is None:
+                return
+            # Who has no dependencies pays for none.
+            from tautomer.providers.node_providers import NodeProviders
+
+            self._providers = NodeProviders(self._broker)
+        self._providers.bind(service)
+
+    async def _prepare_providers(self, services: Sequence[Service]) -> None:
+        if self._providers is not None:
+            await self._providers.prepare(services)
 
     async def finish_creation(self, service: Service) -> None:
         """Await what `created` left to await, and tell the middlewares. Twice is harmless."""
@@ -110,8 +130,9 @@ class LocalServices:
         await notify(self._ring, "service_created", service)
 
     async def start(self, service: Service) -> None:
-        """Wait for its dependencies, run `started`, and offer it."""
+        """Set up its providers, wait for its dependencies, run `started`, and offer it."""
         await self.finish_creation(service)
+        await self._prepare_providers([service])
         entry, actions, events = await self._compose(service)
         await notify(self._ring, "service_starting", service)
         dependencies = dependency_list(service.dependencies)
@@ -140,12 +161,14 @@ class LocalServices:
             Exception: What the first to fail raised; the others were cancelled for it.
             MoleculerServerError: One was cancelled from within, type ``START_CANCELLED``.
         """
+        self.loop = asyncio.get_running_loop()
         self._take_in_expected(self.create)
         self._mind_doors()
         begun: list[Service] = []
         # Once more, as a service may bring in others while it starts.
         while fresh := [service for service in self.all if service not in begun]:
             begun += fresh
+            await self._prepare_providers(fresh)
             try:
                 async with asyncio.TaskGroup() as together:
                     starts = [
@@ -180,14 +203,21 @@ class LocalServices:
             if id(service) in self._begun:
                 await self._bounded(service, "stopping")
 
-    async def stop(self, service: Service) -> None:
-        """Withdraw it, and run `stopped` if `started` was begun.
+    async def stop(self, service: Service, but: Sequence[asyncio.Task[Any] | None] = ()) -> None:
+        """Withdraw it, run `stopped` if `started` was begun, and stop its providers.
 
         A failure or a hang is logged; it never holds up the others.
+
+        Args:
+            but: Tasks of calls whose end is not waited for.
         """
-        if id(service) not in self._begun:
-            return
-        self._begun.discard(id(service))
+        if id(service) in self._begun:
+            self._begun.discard(id(service))
+            await self._withdraw(service)
+        if self._providers is not None:
+            await self._providers.stop(service, but)
+
+    async def _withdraw(self, service: Service) -> None:
         entry = self._offered.pop(id(service), None)
         limit = self._limit(service)
         await notify(self._ring, "service_stopping", service, backwards=True, timeout=limit)
@@ -204,6 +234,8 @@ class LocalServices:
         """It is no longer one of this node's. Twice is harmless: two may have stopped it at once."""
         if service in self.all:
             self.all.remove(service)
+        if self._providers is not None:
+            self._providers.forget(service)
         for unborn in self._unborn.pop(id(service), ()):
             if isinstance(unborn, Coroutine):
                 unborn.close()
@@ -260,7 +292,8 @@ class LocalServices:
     async def _action(self, service: Service, entry: ServiceEntry, definition: ActionDef) -> Endpoint:
         full_name = service.action_name(definition.name)
         wire = self._with_strategy(definition.wire(full_name, self._announced(definition.params)), service, definition)
-        handler = self._broker.pools.bind(definition.bound, definition.where, full_name)
+        method = self._attended(service, definition.bound, definition.where)
+        handler = self._broker.pools.bind(method, definition.where, full_name)
         endpoint = Endpoint(full_name, entry.node_id, True, entry, wire, handler, definition)
         endpoint.strategy = self._registry.strategies.own(definition.extra, service.settings)
         endpoint.handler = await compose(self._ring, "local_action", handler, endpoint)
@@ -281,14 +314,22 @@ class LocalServices:
             self._delivery.report(endpoint, ctx, error)
 
         bind, name = self._broker.pools.bind, definition.name
-        bound = (bind(*one, name, patient=True) for one in zip(definition.methods, definition.where, strict=True))
+        listeners = [
+            (self._attended(service, method, where), where)
+            for method, where in zip(definition.methods, definition.where, strict=True)
+        ]
+        bound = (bind(*one, name, patient=True) for one in listeners)
         handler: Handler = each_in_turn(tuple(bound), failed)
         endpoint.handler = await compose(self._ring, "local_event", handler, endpoint)
-        only = definition.methods[0]
+        only = listeners[0][0]
         is_plain = definition.where == ("loop",) and not asyncio.iscoroutinefunction(only)
         if endpoint.handler is handler and is_plain:
             endpoint.plain = _plain(only)
         return endpoint
+
+    def _attended(self, service: Service, method: Method, where: Where) -> Method:
+        """The method with what the service's providers do around it."""
+        return method if self._providers is None else self._providers.attended(service, method, where)
 
     def _announced(self, schema: object) -> Any:
         """What INFO tells of a schema, or None where there is none."""
@@ -323,6 +364,7 @@ def _direct(broker: Broker, endpoint: Endpoint) -> Callable[..., Coroutine[Any, 
             ctx.meta = dict(meta)
         return endpoint.handler(ctx)
 
+    vars(call)["endpoint"] = endpoint  # For tests, which watch it.
     return call
 
 

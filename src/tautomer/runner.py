@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tautomer.broker import Broker
 from tautomer.errors import BrokerOptionsError
-from tautomer.settings import Settings, nearest
+from tautomer.settings import Settings
 
 if TYPE_CHECKING:
     from tautomer.middleware import Middleware
@@ -43,7 +43,8 @@ def run(
     Args:
         config: What nameko's configuration says of it: ``WEB_SERVER_ADDRESS`` (``[address:]port``, ``0.0.0.0:8000`` if not
             given), ``WEB_SERVER_TIMEOUT`` (seconds that a request may take), ``WEB_SERVER_MAX_WORKERS`` (threads for
-            methods that block; as many wait). Else the environment is asked for the same names.
+            methods that block; as many wait). Else the environment is asked for the same names. All of it, and what else it
+            holds, is there for the services (`Config`, and the containers of providers).
         http: The address, in the place of ``WEB_SERVER_ADDRESS``.
 
     Raises:
@@ -56,6 +57,8 @@ def run(
         raise RuntimeError("run() has an event loop of its own; inside another use `async with Broker(...)`")
     web = WebConfig.of(config, http)
     chosen = web.applied(settings if settings is not None else Settings(log_level="INFO"))
+    if config:
+        chosen = dataclasses.replace(chosen, config={**chosen.config, **config})
 
     async def main() -> int:
         loop = asyncio.get_running_loop()
@@ -104,11 +107,14 @@ class WebConfig:
         """What was given, else what the environment says.
 
         Raises:
-            BrokerOptionsError: A name that is not known, or a value that cannot be.
+            BrokerOptionsError: A name that is almost one of these, or a value that cannot be.
         """
+        from difflib import get_close_matches  # Only who has a configuration pays for it.
+
         for key in config or ():
-            if key not in WEB_KEYS:
-                raise BrokerOptionsError(f"config has '{key}'{nearest(key, WEB_KEYS)}")
+            # Any other is the services' own, but not one that was meant for us.
+            if key not in WEB_KEYS and (close := get_close_matches(str(key).upper(), WEB_KEYS, 1, 0.8)):
+                raise BrokerOptionsError(f"config has '{key}'; did you mean '{close[0]}'?")
         address, timeout, workers = (
             (config or {}).get(key, os.environ.get(key) if config is None else None) for key in WEB_KEYS
         )

@@ -465,6 +465,7 @@ class Settings:
         log_level: Name of the level for all of tautomer's loggers, or None to leave logging alone.
         log_format: ``"PLAIN"`` or ``"JSON"``.
         metadata: Told to other nodes in INFO.
+        config: Values of one's own, which nobody else is told: `Config` and the containers of providers give them.
         middlewares: The first is the outermost. Each is a middleware, its class, the name of one that comes along, such
             as ``"Transmit.Compression"``, or ``{"type": name, "options": {…}}``.
         internal_services: Whether the `$node` service is offered.
@@ -498,7 +499,8 @@ class Settings:
     log_level: str | None = None
     log_format: Literal["PLAIN", "JSON"] = "PLAIN"
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    # Their options may hold a password (promise S5).
+    # It may hold passwords, as the options of middlewares (promise S5).
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False)
     middlewares: Sequence[Middleware | type[Middleware] | str | Mapping[str, Any]] = field(default=(), repr=False)
     internal_services: bool = True
     disable_balancer: bool = False
@@ -535,8 +537,9 @@ class Settings:
         for name, kind in (("registry", RegistrySettings), ("transit", TransitSettings), ("pools", PoolSettings)):
             if not isinstance(getattr(self, name), kind):
                 raise BrokerOptionsError(f"{name} is a {kind.__name__}, not {getattr(self, name)!r}", {"setting": name})
-        if not isinstance(self.metadata, Mapping):
-            raise BrokerOptionsError(f"metadata is a dict, not {self.metadata!r}", {"setting": "metadata"})
+        for name in ("metadata", "config"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise BrokerOptionsError(f"{name} is a dict, not {getattr(self, name)!r:.80}", {"setting": name})
         if not isinstance(self.middlewares, list | tuple):
             raise BrokerOptionsError(f"middlewares is a list, not {self.middlewares!r}", {"setting": "middlewares"})
         _at_least(

@@ -79,6 +79,15 @@ class Job:
             return value  # type: ignore[no-any-return]  # Of an outcome nobody knows the type.
         raise value
 
+    def leave_behind(self, make: Callable[[], Coroutine[Any, Any, Any]], label: str) -> None:
+        """Have a coroutine run on the event loop, and do not wait for it: of an abandoned job, too. In its thread only."""
+
+        def begin() -> None:
+            if not self._pool.scope.closed:
+                self._pool.scope.spawn(make(), label)
+
+        self._pool.post(begin)
+
     def work(self) -> None:
         """The whole of it, in its thread."""
         try:

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
+
+import msgspec
 
 from tautomer.broker import Broker
 from tautomer.context import CallOptions, Context
 from tautomer.errors import BrokerOptionsError
 from tautomer.host import Host
 from tautomer.middleware import Middleware, Verb
+from tautomer.providers.provider import providers_in
 from tautomer.registry.registry import full_service_name
 from tautomer.service import Service, dependency_list
 from tautomer.settings import Settings
 from tautomer.testing.clock import SimHost, SimLoop
 from tautomer.testing.recorder import RecordedCall, RecordedEvent, Recorder
+from tautomer.testing.shared_state import unwatched, watched
+from tautomer.testing.sockets import Answer
+from tautomer.testing.stand_ins import replace_dependencies
+
+if TYPE_CHECKING:
+    from tautomer.testing.doors import TesterSocket
+    from tautomer.web.app import Gateway
+    from tautomer.web.service import ApiGatewayService
 
 __all__ = ["ServiceTester"]
 
@@ -32,23 +44,37 @@ class ServiceTester:
         assert [{"name": "Ann"}] == [event.data for event in tester.events("user.created")]
     ```
 
-    A service that a tested one depends on need not be there: the dependency counts as met.
+    A service that a tested one depends on need not be there: the dependency counts as met. Who sets an attribute of the
+    service in a handler is warned (`SharedStateWarning`), unless its class says ``state = "shared"``.
+
+    ```python
+    async with ServiceTester(UserAPI, users=stub) as tester:
+        answer = await tester.http("GET", "/users/1")
+    ```
 
     Args:
         services: Services or their classes.
-        settings: As for `Settings`; there is no transporter.
+        options: What stands in for the services' providers, by attribute: ``users=stub``; its calls are the handlers' own, so
+            for an `async def` they are to be awaitable. Any other is a setting, as for `Settings`; there is no transporter.
 
     Attributes:
         broker: The node, from the start of the `async with` on.
         recorder: All that was called and told.
+        service: The first of the services, likewise.
     """
 
     broker: Broker
+    service: Service
 
-    def __init__(self, *services: Service | type[Service], **settings: Any) -> None:
+    def __init__(self, *services: Service | type[Any], **options: Any) -> None:
+        providers = {name for service in services for name, _ in providers_in(service)}
+        settings = {name: value for name, value in options.items() if name not in providers}
+        self._stand_ins = {name: value for name, value in options.items() if name in providers}
         if settings.get("transporter") is not None:
             raise BrokerOptionsError("a ServiceTester has no transporter; for several nodes there is Simulation")
         self._services = services
+        self._tested: list[Service] = []
+        self._gateway: ApiGatewayService | None = None
         self._middlewares = tuple(settings.pop("middlewares", ()))
         self._settings = Settings(**settings)
         self._mocks = _Mocks(self)
@@ -59,8 +85,15 @@ class ServiceTester:
         host = SimHost.at(loop, "tester", 0) if isinstance(loop, SimLoop) else Host()
         middlewares = (self.recorder, self._mocks, *self._middlewares)
         self.broker = Broker("tester", self._settings, middlewares, host)
-        for service in self._services:
-            self.broker.create_service(service)
+        self._tested = [self.broker.create_service(service) for service in self._services]
+        for service in self._tested:
+            own = {name for name, _ in providers_in(service)}
+            replace_dependencies(service, **{name: one for name, one in self._stand_ins.items() if name in own})
+            watched(service)
+        if self._tested:
+            self.service = self._tested[0]
+        if any("http" in one.extra for service in self._tested for one in service.action_defs()):
+            self._take_gateway(self.broker.create_service)
         for name in self._missing():
             self.broker.create_service(Service(name))
         await self.broker.start()
@@ -70,7 +103,75 @@ class ServiceTester:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
-        await self.broker.stop()
+        try:
+            await self.broker.stop()
+        finally:
+            for service in self._tested:
+                unwatched(service)
+
+    # --- doors ---
+
+    async def http(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        json: Any = None,
+    ) -> Answer:
+        """One HTTP request, through all that a gateway does, but without a port.
+
+        It is the gateway among the services, if there is one; else one for their methods with `@http`.
+
+        Args:
+            json: A value to send as JSON, instead of `body`.
+        """
+        lines = dict(headers or {})
+        if json is not None:
+            body = msgspec.json.encode(json)
+            lines.setdefault("Content-Type", "application/json")
+        from tautomer.testing.doors import ask
+
+        return await ask(await self._door(), method, path, lines, body)
+
+    @asynccontextmanager
+    async def websocket(
+        self, path: str = "/ws", *, headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[TesterSocket]:
+        """A WebSocket to the same gateway, likewise.
+
+        Raises:
+            ConnectionRefusedError: There is none at that path, or it is refused; says with which status.
+        """
+        from tautomer.testing.doors import open_socket
+
+        socket = await open_socket(await self._door(), path, headers or {})
+        try:
+            yield socket
+        finally:
+            await socket.close()
+
+    async def _door(self) -> Gateway:
+        made: list[Service] = []
+        gateway = self._gateway or self._take_gateway(made.append)
+        for service in made:
+            await self.broker.register(service)
+        assert gateway.gateway is not None  # It has started.
+        return gateway.gateway
+
+    def _take_gateway(self, add: Callable[[Service], object]) -> ApiGatewayService:
+        """The gateway among the services, or one more, which is still to be added."""
+        from tautomer.web.service import ApiGatewayService
+
+        found = next((one for one in self.broker.services if isinstance(one, ApiGatewayService)), None)
+        if found is None:
+            found = ApiGatewayService("tester-gateway", settings={"server": False})
+            add(found)
+        self._gateway = found
+        return found
+
+    # --- the mesh ---
 
     def mock(self, action: str, result: Any = None) -> None:
         """Let calls of an action give this result, whether or not it is there.

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tautomer import Broker, Service, run
+from tautomer import Broker, Config, Service, Settings, run
 from tautomer.errors import BrokerOptionsError
 from tautomer.web.entrypoint.mark import http
 from tautomer.web.listening import http_gateway, parse_address
@@ -91,6 +91,18 @@ async def test_a_bare_broker_says_what_is_missing(caplog: pytest.LogCaptureFixtu
 def test_a_wrong_configuration_is_told_of(options: dict[str, Any], said: str) -> None:
     with pytest.raises(BrokerOptionsError, match=said):
         run(Quiet, **options)
+
+
+def test_further_keys_of_the_configuration_are_the_services_own() -> None:
+    class Reading(Service):
+        name = "reading"
+        config = Config()
+
+        async def started(self) -> None:
+            raise LookupError(f"{self.config['DB_URI']} {self.config['WEB_SERVER_TIMEOUT']}")
+
+    with pytest.raises(LookupError, match="db://x 5"):
+        run(Reading, config={"DB_URI": "db://x", "WEB_SERVER_TIMEOUT": 5}, settings=Settings(config={"DB_URI": "y"}))
 
 
 PROGRAM = """

@@ -7,8 +7,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
 
 from tautomer._tasks import TaskScope
+from tautomer.context import Context
 from tautomer.errors import MoleculerError
 from tautomer.protocol.sockets import event_message
+from tautomer.providers.pending import blocking
+from tautomer.providers.provider import LiveProvider
 from tautomer.threads import current_job
 from tautomer.web.errors import ConnectionNotFound, UnserializableValueError
 from tautomer.web.sockets.hub_service import BROADCAST, HUB, HubService
@@ -188,8 +191,7 @@ class WebSocketHub:
                 raise ConnectionNotFound(socket_id)
             return node_id
 
-        job = current_job()
-        if job is not None or self._foreign_loop is not None:
+        if current_job() is not None or self._foreign_loop is not None:
 
             async def whole() -> bool:
                 node_id = find()
@@ -258,12 +260,7 @@ class WebSocketHub:
         return self._blocking(whole)
 
     def _blocking(self, make: Callable[[], Coroutine[Any, Any, R]]) -> R:
-        job = current_job()
-        if job is not None:
-            return job.ask(make)
-        loop = self._foreign_loop
-        assert loop is not None
-        return asyncio.run_coroutine_threadsafe(make(), loop).result(REMOTE_TIME * 2)
+        return blocking(make, self._foreign_loop, "WebSocketHub", REMOTE_TIME * 2)
 
     @property
     def _foreign_loop(self) -> asyncio.AbstractEventLoop | None:
@@ -296,22 +293,23 @@ def _event(event: str, data: Any) -> OutgoingText:
         raise UnserializableValueError(f"the data of '{event}' has no JSON form: {error}"[:500]) from error
 
 
-class WebSocketHubProvider:
+class WebSocketHubProvider(LiveProvider):
     """An attribute of a service that is its node's hub: ``hub = WebSocketHubProvider()``."""
 
-    _name = ""
+    reads_call = False
 
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
+    def __init__(self) -> None:
+        self._hub: WebSocketHub | None = None
 
     @overload
     def __get__(self, service: None, owner: type) -> WebSocketHubProvider: ...
     @overload
     def __get__(self, service: Service, owner: type) -> WebSocketHub: ...
-    def __get__(self, service: Service | None, owner: type) -> WebSocketHub | WebSocketHubProvider:
-        if service is None:
-            return self
-        hub = WebSocketHub(service.broker)
-        # From now on it is found there, and this is asked no more; tests may put another in its place.
-        service.__dict__[self._name] = hub
-        return hub
+    def __get__(self, service: Any, owner: type) -> Any:
+        return super().__get__(service, owner)
+
+    def value(self, ctx: Context[Any] | None) -> WebSocketHub:
+        """The hub."""
+        if self._hub is None:
+            self._hub = WebSocketHub(self.container.broker)
+        return self._hub
