@@ -7,6 +7,7 @@ is on. All that stand between two of those that go around share one coroutine.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
@@ -21,9 +22,12 @@ from tautomer.web.rate_limit.limiter import RateLimiters
 from tautomer.web.routing.aliases import AliasDef
 from tautomer.web.rpc.endpoint import JsonRpcEndpoint
 from tautomer.web.rpc.quick import quick_endpoint
+from tautomer.web.rpc.socket import RpcSocketDoor
 from tautomer.web.settings.jsonrpc import JsonRpcDoor
+from tautomer.web.settings.origins import Origins
 from tautomer.web.settings.records import GatewaySettings, RouteSettings
 from tautomer.web.settings.sockets import SocketDoor
+from tautomer.web.sockets.sockets import Sockets, origin_stage
 from tautomer.web.stages.access import lost_handler, refuse_stage, resolve_stage
 from tautomer.web.stages.assets import assets_stage
 from tautomer.web.stages.authentication import authentication_stage
@@ -159,6 +163,19 @@ class Pipelines:
         made = JsonRpcEndpoint(self._broker, door.settings, route, self._settings, own_service, timeout)
         self._endpoints.add(made)
         return made
+
+    def rpc_socket_handler(self, route: RouteSettings, sockets: Sockets) -> Handler:
+        """For handshakes at the JSON-RPC endpoint of a route."""
+        assert route.jsonrpc is not None
+        endpoint = self._endpoint(route, JsonRpcDoor(route.jsonrpc))
+        rpc = RpcSocketDoor(endpoint, sockets, self._caller, self._limiters.of(route))
+        listed = route.cors.origin if route.cors is not None and isinstance(route.cors.origin, Origins) else None
+        door = SocketDoor(origin_stage(listed or sockets.settings.origins), rpc.open_handler)
+        # CORS is no matter of sockets, and a handshake has no body to be tagged.
+        return self.handler(
+            dataclasses.replace(route, cors=None, etag=None),
+            AliasDef("GET", "", door.__name__, handler=door, reads_params=False),
+        )
 
     def direct_handler(self, route: RouteSettings, internal: bool) -> Handler:
         """The same for paths that name an action themselves: an internal one, or any other."""
