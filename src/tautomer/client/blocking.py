@@ -6,11 +6,14 @@ import asyncio
 import random
 import threading
 import weakref
+from collections.abc import Sequence
 from time import monotonic
 from types import TracebackType
 from typing import Any
 
 from tautomer.client.failures import CalledServiceError, RequestTimeout, ServiceUnreachable, called_service_error
+from tautomer.client.line import SocketLine
+from tautomer.client.loop_thread import LoopThread
 from tautomer.client.messages import (
     BatchResult,
     MethodCall,
@@ -20,11 +23,12 @@ from tautomer.client.messages import (
     params_of,
     read_batch,
     read_single,
+    result_of,
+    results_of,
     written,
 )
 from tautomer.client.remote import (
-    ANSWER_BYTES_MAX,
-    RETRY_DELAY,
+    JSON,
     SPECS,
     Methods,
     Remote,
@@ -32,6 +36,7 @@ from tautomer.client.remote import (
     http_library,
     translated,
 )
+from tautomer.client.tries import ANSWER_BYTES_MAX, RETRY_DELAY
 
 __all__ = ["RemoteClient", "RemoteService"]
 
@@ -52,6 +57,8 @@ class RemoteClient(Remote):
         super().__init__(url, **settings)
         self._http: Any = None
         self._lock = threading.Lock()
+        self._thread = LoopThread()
+        self._line: SocketLine | None = None
 
     @classmethod
     def connect(cls, url: str, **settings: Any) -> RemoteClient:
@@ -114,12 +121,17 @@ class RemoteClient(Remote):
     def call_method(self, method: str | MethodCall, params: Any = None) -> Result:
         """Call, and give a `Result`: an error of the method is in it, and not raised."""
         call = self._call_of(method, params)
+        if self.is_socket:
+            return result_of(self._exchange([call]), call)
         status, body = self._post(written([call], self._credentials.members, many=False))
         return read_single(status, body, call)
 
     def notify(self, method: str | Notification, params: Any = None) -> None:
         """Send a notification. What becomes of it nobody is told."""
         sent = method if isinstance(method, Notification) else Notification(method, params)
+        if self.is_socket:
+            self._exchange([sent])
+            return
         status, body = self._post(written([sent], self._credentials.members, many=False))
         read_batch(status, body, [])
 
@@ -128,6 +140,9 @@ class RemoteClient(Remote):
         wanted = [self._call_of(one, None) for one in calls if isinstance(one, MethodCall)]
         if not calls:
             return BatchResult([])
+        if self.is_socket:
+            answers = self._exchange(calls, many=True)
+            return results_of(answers, wanted) if wanted else BatchResult([])
         status, body = self._post(written(calls, self._credentials.members, many=True))
         return read_batch(status, body, wanted)
 
@@ -135,8 +150,11 @@ class RemoteClient(Remote):
         """Close the connections. The next call opens others."""
         with self._lock:
             http, self._http = self._http, None
+            line, self._line = self._line, None
         if http is not None:
             http.close()
+        if line is not None:
+            self._thread.stop(line.close)
 
     def __enter__(self) -> RemoteClient:
         return self
@@ -159,16 +177,24 @@ class RemoteClient(Remote):
             self.refresh_service_info()
         check_known(name, self._known())
 
+    def _exchange(self, calls: Sequence[MethodCall | Notification], many: bool = False) -> Any:
+        _check_thread()
+        with self._lock:
+            line = self._line
+            if line is None:
+                line = self._line = self._make_line()
+                weakref.finalize(self, self._thread.stop, line.close)
+        return self._thread.run(lambda: line.exchange(calls, many))
+
     def _post(self, body: bytes) -> tuple[int, bytes]:
-        if asyncio._get_running_loop() is not None:
-            raise RuntimeError("RemoteClient would block the event loop; here, use AsyncRemoteClient")
+        _check_thread()
         ends = monotonic() + self.timeout
         tried = 0
         while True:
             try:
                 return self._send(body, ends)
             except (ServiceUnreachable, RequestTimeout) as error:
-                if not self._may_retry(error, tried) or monotonic() + RETRY_DELAY * 2**tried >= ends:
+                if not self._tries.may_retry(error, tried) or monotonic() + RETRY_DELAY * 2**tried >= ends:
                     raise
             threading.Event().wait(RETRY_DELAY * 2**tried)
             tried += 1
@@ -184,7 +210,7 @@ class RemoteClient(Remote):
         left = max(0.001, ends - monotonic())
         received = bytearray()
         try:
-            with http.stream("POST", self.url, content=body, headers=self._headers, timeout=left) as answer:
+            with http.stream("POST", self.url, content=body, headers={**JSON, **self._headers}, timeout=left) as answer:
                 for chunk in answer.iter_bytes():
                     received += chunk
                     if len(received) > ANSWER_BYTES_MAX:
@@ -194,6 +220,11 @@ class RemoteClient(Remote):
                 return int(answer.status_code), bytes(received)
         except library.HTTPError as error:
             raise translated(error, self.url, self.timeout) from error
+
+
+def _check_thread() -> None:
+    if asyncio._get_running_loop() is not None:
+        raise RuntimeError("RemoteClient would block the event loop; here, use AsyncRemoteClient")
 
 
 RemoteService = RemoteClient
