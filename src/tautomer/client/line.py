@@ -22,7 +22,7 @@ from tautomer.protocol.jsonrpc import not_found, response
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
-__all__ = ["OnNotification", "SocketLine"]
+__all__ = ["OnNotification", "SocketLine", "pause"]
 
 log = logging.getLogger("tautomer.client")
 
@@ -259,8 +259,8 @@ class SocketLine:
         if last is not None:
             # One that broke before a word came by it is no better than none.
             self._on_end(failed=not last.heard)
-        if (pause := self._opens_at - monotonic()) > 0:
-            await asyncio.sleep(pause)
+        if (left := self._opens_at - monotonic()) > 0:
+            await asyncio.sleep(left)
         try:
             link = _Link(await self._connection(), self._url, self._on_notification)
         except Exception as error:
@@ -276,8 +276,7 @@ class SocketLine:
     def _on_end(self, failed: bool) -> None:
         self._failures = self._failures + 1 if failed else 0
         if failed:
-            pause = min(PAUSE_MAX, PAUSE * 2 ** min(self._failures - 1, 10))
-            self._opens_at = monotonic() + pause * (0.5 + self._random.random())
+            self._opens_at = monotonic() + pause(self._failures, self._random.random())
 
     async def _connection(self) -> ClientConnection:
         """
@@ -317,3 +316,12 @@ class SocketLine:
             raise ValueError(f"{self._url!r:.200} is no URL of a WebSocket") from error
         except (OSError, EOFError, InvalidHandshake) as error:
             raise ServiceUnreachable(f"nobody can be reached at {self._url}: {error}", "unsent") from error
+
+
+def pause(failures: int, chance: float) -> float:
+    """Seconds before the next try to open a line, after so many that failed one after the other.
+
+    Args:
+        chance: From 0 to 1; so that not all clients of a service come back in the same moment.
+    """
+    return min(PAUSE_MAX, PAUSE * 2 ** min(failures - 1, 10)) * (0.5 + chance)  # type: ignore[no-any-return]  # A float.
