@@ -221,11 +221,7 @@ class SocketLine:
             async with self._places:
                 return await (await self._opened()).ask(text, tuple(own))
 
-        answer = await self._tries.run(attempt, self._url)
-        for each in answer if isinstance(answer, list) else [answer]:
-            if isinstance(each, dict) and isinstance(each.get("id"), int) and each["id"] in own:
-                each["id"] = own[each["id"]].id
-        return answer
+        return _renamed(await self._tries.run(attempt, self._url), own)
 
     async def close(self) -> None:
         """Close the connection, and fail what waits."""
@@ -316,6 +312,22 @@ class SocketLine:
             raise ValueError(f"{self._url!r:.200} is no URL of a WebSocket") from error
         except (OSError, EOFError, InvalidHandshake) as error:
             raise ServiceUnreachable(f"nobody can be reached at {self._url}: {error}", "unsent") from error
+
+
+def _renamed(answer: Any, own: Mapping[int, MethodCall]) -> Any:
+    """The answer with the ids of the calls, those of a batch in their order: several may have one id."""
+    many = answer if isinstance(answer, list) else [answer]
+    places = {id: place for place, id in enumerate(own)}
+
+    def id_of(one: Any) -> Any:
+        id = one.get("id") if isinstance(one, dict) else None
+        return id if isinstance(id, int) and id in own else None
+
+    many.sort(key=lambda one: places.get(id_of(one), len(own)))
+    for one in many:
+        if (id := id_of(one)) is not None:
+            one["id"] = own[id].id
+    return answer
 
 
 def pause(failures: int, chance: float) -> float:
