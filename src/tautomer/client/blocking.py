@@ -6,12 +6,14 @@ import asyncio
 import random
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from time import monotonic
 from types import TracebackType
 from typing import Any
 
 from tautomer.client.failures import CalledServiceError, RequestTimeout, ServiceUnreachable, called_service_error
+from tautomer.client.handles import AsyncCall, AsyncMethodCall, is_beside
 from tautomer.client.line import SocketLine
 from tautomer.client.loop_thread import LoopThread
 from tautomer.client.messages import (
@@ -44,7 +46,10 @@ __all__ = ["RemoteClient", "RemoteService"]
 class RemoteClient(Remote):
     """``RemoteClient("http://localhost:5000/api").methods.say_hello("world")``.
 
-    Nothing is asked until something is called. The arguments are those of `Remote`.
+    Nothing is asked until something is called. The arguments are those of `Remote`, and:
+
+    Args:
+        threads: How many calls run at once beside the caller's thread (`call_method_async`); None for Python's own measure.
 
     Raises:
         CalledServiceError: From every call: the service answered with an error.
@@ -53,8 +58,12 @@ class RemoteClient(Remote):
         RuntimeError: It would block an event loop; there, use `AsyncRemoteClient`.
     """
 
-    def __init__(self, url: str, **settings: Any) -> None:
+    def __init__(self, url: str, *, threads: int | None = None, **settings: Any) -> None:
         super().__init__(url, **settings)
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads is a whole number, 1 or more, not {threads!r}")
+        self._threads = threads
+        self._pool: ThreadPoolExecutor | None = None
         self._http: Any = None
         self._lock = threading.Lock()
         self._thread = LoopThread()
@@ -110,8 +119,11 @@ class RemoteClient(Remote):
 
     @property
     def methods(self) -> Methods:
-        """``methods.say_hello("world")`` calls and waits; positional or named arguments, not both."""
-        return Methods(lambda name, args, kwargs: self._value(MethodCall(name, params_of(args, kwargs))), self._check)
+        """``methods.say_hello("world")`` calls and waits; positional or named arguments, not both.
+
+        With ``__async=True`` it does not wait, and gives an `AsyncCall`.
+        """
+        return Methods(self._call_by_name, self._check)
 
     @property
     def notifications(self) -> Methods:
@@ -125,6 +137,11 @@ class RemoteClient(Remote):
             return result_of(self._exchange([call]), call)
         status, body = self._post(written([call], self._credentials.members, many=False))
         return read_single(status, body, call)
+
+    def call_method_async(self, method: str | MethodCall, params: Any = None) -> AsyncMethodCall:
+        """Call in a thread, and go on meanwhile."""
+        call = self._call_of(method, params)
+        return AsyncMethodCall(call, self._beside(call))
 
     def notify(self, method: str | Notification, params: Any = None) -> None:
         """Send a notification. What becomes of it nobody is told."""
@@ -151,6 +168,9 @@ class RemoteClient(Remote):
         with self._lock:
             http, self._http = self._http, None
             line, self._line = self._line, None
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=False, cancel_futures=True)
         if http is not None:
             http.close()
         if line is not None:
@@ -163,6 +183,17 @@ class RemoteClient(Remote):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _call_by_name(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        beside, named = is_beside(kwargs)
+        call = self._call_of(name, params_of(args, named))
+        return AsyncCall(call, self._beside(call)) if beside else self._value(call)
+
+    def _beside(self, call: MethodCall) -> Future[Result]:
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self._threads, "json-rpc call")
+            return self._pool.submit(self.call_method, call)
 
     def _value(self, call: MethodCall) -> Any:
         result = self.call_method(call)

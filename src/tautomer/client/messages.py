@@ -6,6 +6,7 @@ one of them null, or with `response` in the place of `result` (JSON-RPC referenc
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -248,7 +249,10 @@ def result_of(answer: Any, call: MethodCall) -> Result:
         if id is not None and id != call.id:
             raise CalledServiceError(f"an answer to id {id!r:.80}, not to {call.id!r}")
         return Result(None, error, call.id, call)
-    result = answer.get("result", answer.get("response", UNSET))
+    result = answer.get("result", UNSET)
+    if result is UNSET and (result := answer.get("response", UNSET)) is not UNSET:
+        # Once: Python's own filter for warnings sees to that.
+        warnings.warn("a service answers with 'response' where JSON-RPC has 'result'", stacklevel=2)
     if result is UNSET:
         raise CalledServiceError("not a JSON-RPC response")
     # Old servers leave an id of 0 out.
