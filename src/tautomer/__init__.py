@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from tautomer.commands.function import command
     from tautomer.commands.proxy import HTTPProxyCommand
     from tautomer.commands.request_cache import request_context
-    from tautomer.microservice import MicroService, ServiceRegistry
+    from tautomer.microservice import MicroService
     from tautomer.runner import run
+    from tautomer.service_registry import ServiceRegistry
     from tautomer.web.decorators import exposed_method, private_api_method, public_method
     from tautomer.web.entrypoint.mark import http
     from tautomer.web.entrypoint.request import HttpRequest
@@ -103,7 +104,7 @@ _LAZY = {
     "RemoteClient": "tautomer.client",
     "RemoteService": "tautomer.client",
     "Response": "tautomer.web.entrypoint.results",
-    "ServiceRegistry": "tautomer.microservice",
+    "ServiceRegistry": "tautomer.service_registry",
     "command": "tautomer.commands.function",
     "component": "tautomer.commands.component",
     "exposed_method": "tautomer.web.decorators",
