@@ -24,7 +24,7 @@ from tautomer.web.answers.finishing import finisher
 from tautomer.web.answers.reformat import reformat
 from tautomer.web.answers.reply import own_reply
 from tautomer.web.entrypoint.ways import HttpWays
-from tautomer.web.exchange import Exchange
+from tautomer.web.exchange import Exchange, Handler
 from tautomer.web.http.refusal import NO_UPGRADE, Refusal
 from tautomer.web.messages.forwarded import TrustedProxies
 from tautomer.web.messages.limits import BodyPlan
@@ -138,7 +138,10 @@ class Gateway:
             self._settings.limits.requests_max,
             DEFAULT_TIMEOUT if timeout is None else timeout,
         )
-        door = SocketDoor(origin_stage(settings.origins), sockets.open_handler)
+        opened: Handler = sockets.open_handler
+        if settings.jsonrpc is not None:
+            opened = self._pipelines.mixed_socket_handler(settings.jsonrpc, sockets)
+        door = SocketDoor(origin_stage(settings.origins), opened)
         alias = AliasDef("GET", settings.path, "websocket", handler=door, reads_params=False)
         route = RouteSettings(
             name="websocket", aliases=(alias,), guards=settings.guards, on_before_call=settings.on_before_call

@@ -23,7 +23,7 @@ from tautomer.web.routing.aliases import AliasDef
 from tautomer.web.rpc.endpoint import JsonRpcEndpoint
 from tautomer.web.rpc.quick import quick_endpoint
 from tautomer.web.rpc.socket import RpcSocketDoor
-from tautomer.web.settings.jsonrpc import JsonRpcDoor
+from tautomer.web.settings.jsonrpc import JsonRpcDoor, JsonRpcSettings
 from tautomer.web.settings.origins import Origins
 from tautomer.web.settings.records import GatewaySettings, RouteSettings
 from tautomer.web.settings.sockets import SocketDoor
@@ -128,7 +128,7 @@ class Pipelines:
             request_stage if own_node else None,
         ]
         timeout = None if alias is None or alias.kind == "call" else self._upload_timeout(route)
-        endpoint = self._endpoint(route, function) if isinstance(function, JsonRpcDoor) else None
+        endpoint = self._endpoint(route, function.settings) if isinstance(function, JsonRpcDoor) else None
         innermost: Handler
         if door is not None:
             innermost = door.open
@@ -157,17 +157,21 @@ class Pipelines:
             return quick_endpoint(endpoint, broker, self._caller, self._timeout(route), self._failed, handler)
         return handler
 
-    def _endpoint(self, route: RouteSettings, door: JsonRpcDoor) -> JsonRpcEndpoint:
+    def _endpoint(self, route: RouteSettings, settings: JsonRpcSettings) -> JsonRpcEndpoint:
+        """The endpoint of these settings: one for its POSTs and its sockets."""
+        known = next((one for one in self._endpoints if one.settings is settings), None)
+        if known is not None:
+            return known
         own_service = self._caller.service.full_name
         timeout = self._timeout(route)
-        made = JsonRpcEndpoint(self._broker, door.settings, route, self._settings, own_service, timeout)
+        made = JsonRpcEndpoint(self._broker, settings, route, self._settings, own_service, timeout)
         self._endpoints.add(made)
         return made
 
     def rpc_socket_handler(self, route: RouteSettings, sockets: Sockets) -> Handler:
         """For handshakes at the JSON-RPC endpoint of a route."""
         assert route.jsonrpc is not None
-        endpoint = self._endpoint(route, JsonRpcDoor(route.jsonrpc))
+        endpoint = self._endpoint(route, route.jsonrpc)
         rpc = RpcSocketDoor(endpoint, sockets, self._caller, self._limiters.of(route))
         listed = route.cors.origin if route.cors is not None and isinstance(route.cors.origin, Origins) else None
         door = SocketDoor(origin_stage(listed or sockets.settings.origins), rpc.open_handler)
@@ -176,6 +180,11 @@ class Pipelines:
             dataclasses.replace(route, cors=None, etag=None),
             AliasDef("GET", "", door.__name__, handler=door, reads_params=False),
         )
+
+    def mixed_socket_handler(self, settings: JsonRpcSettings, sockets: Sockets) -> Handler:
+        """The innermost of handshakes at a place whose clients may speak JSON-RPC as well."""
+        endpoint = self._endpoint(RouteSettings(), settings)
+        return RpcSocketDoor(endpoint, sockets, self._caller, is_mixed=True).open_handler
 
     def direct_handler(self, route: RouteSettings, internal: bool) -> Handler:
         """The same for paths that name an action themselves: an internal one, or any other."""

@@ -185,7 +185,7 @@ async def test_positional_params_of_an_action_follow_its_schema(door: OpenDoor) 
     assert {} == (await call(made, "users.loose", []))["result"]
 
 
-async def test_a_name_of_two_services_is_told_with_both(door: OpenDoor) -> None:
+async def test_a_name_of_two_services_is_told_with_both(door: OpenDoor, caplog: pytest.LogCaptureFixture) -> None:
     class Other(Service):
         name = "other"
 
@@ -194,6 +194,9 @@ async def test_a_name_of_two_services_is_told_with_both(door: OpenDoor) -> None:
             return "other"
 
     made = await door(Calculator, Other, routes=[ROUTE])
+    async with asyncio.timeout(10):
+        while "method of several services" not in caplog.text:
+            await asyncio.sleep(0.005)  # A moment after the start.
 
     error = (await call(made, "sum"))["error"]
     assert (-32601, ["math.sum", "other.sum"]) == (error["code"], error["data"]["candidates"])

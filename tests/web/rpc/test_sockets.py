@@ -24,6 +24,7 @@ from tautomer import (
     errors,
     private_api_method,
     public_method,
+    websocket_rpc,
 )
 from tests.rpc_cases import EDGES, STANDARD, ask, good, read, written
 from tests.web.asgi.hosts import SERVERS, serve
@@ -517,3 +518,51 @@ async def test_events_of_the_hub_come_as_notifications(door: Door) -> None:
 async def test_nothing_is_said_before_the_client_asks(own: Door) -> None:
     async with own(Calculator) as dial, dial() as client:
         assert {"jsonrpc": "2.0", "result": 1, "id": 1} == await client.call("sum", [1])
+
+
+# --- both languages in one place ---
+
+
+class Both(Lobby):
+    name = "both"
+
+    @websocket_rpc
+    async def hear(self, socket_id: str, room: str) -> str:
+        self.hub.subscribe(socket_id, room)
+        return "hearing"
+
+
+async def test_where_both_are_spoken_each_message_is_answered_in_its_own(door: Door) -> None:
+    sockets = {"jsonrpc": {"max_in_flight": 5}}
+    async with (
+        door(Both(), Calculator, jsonrpc=False, websocket=sockets) as dial,
+        dial("/ws") as rpc,
+        dial("/ws") as old,
+    ):
+        assert ["connected"] * 2 == [(await one.next())["event"] for one in (rpc, old)]
+        assert 3 == (await rpc.call("sum", [1, 2]))["result"]
+        await old.send('{"method":"hear","data":{"room":"x"},"correlation_id":"jsonrpc"}')
+        assert "hearing" == (await old.next())["data"]
+        # In the other one's language: nothing settles again.
+        await rpc.send('{"method":"hear","data":{"room":"x"}}')
+        assert "hearing" == (await rpc.next())["data"]
+        await old.send('{"method":"echo","data":{"jsonrpc":"2.0"}}')
+        assert "MethodNotFound" == (await old.next())["error"]["exc_type"]
+        await old.send(many(ask("sum", "[1]", "1"), ask("both.say", '["x","hi"]', None)))
+        # Whichever is ready first.
+        told = [await old.next(), await old.next()]
+
+        assert [{"jsonrpc": "2.0", "result": 1, "id": 1}] in told
+        assert {"type": "event", "event": "said", "data": {"text": "hi"}} in told
+        assert {"event": "said", "data": {"text": "hi"}} == (await rpc.next())["params"]
+
+
+async def test_who_spoke_json_rpc_first_has_its_calls_run_at_once(own: Door) -> None:
+    async with own(Both(), jsonrpc=False, websocket={"jsonrpc": True}) as dial, dial("/ws") as client:
+        await client.next()
+        await client.send(ask("lobby.wait", '["slow"]', "1"))
+        await client.send(ask("lobby.join", '["a"]', "2"))
+
+        assert 2 == (await client.next())["id"]
+        own.lobby.go_on.set()
+        assert 1 == (await client.next())["id"]

@@ -17,6 +17,7 @@ from tautomer.protocol.jsonrpc import (
     Failure,
     Fault,
     Notification,
+    is_rpc,
     parse,
     reply,
 )
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from tautomer.registry.endpoints import Endpoint
     from tautomer.web.rate_limit.limiter import RateLimiter
 
-__all__ = ["RpcSocket", "RpcSocketDoor"]
+__all__ = ["MixedSocket", "RpcSocket", "RpcSocketDoor"]
 
 NOTIFIED: Final = b'{"jsonrpc":"2.0","method":"event","params":{'
 _TOO_FAST: Final = Failure(OVERLOADED)
@@ -46,6 +47,7 @@ class RpcSocketDoor:
     Args:
         caller: Stands for the gateway in the contexts of calls.
         limiter: Counts messages as the route counts requests; None where it has no limit.
+        is_mixed: Whether its sockets also speak as those of `@websocket_rpc` do.
 
     Attributes:
         in_flight_max: Calls of one socket at a time; 1 where the endpoint wants them in order.
@@ -53,7 +55,12 @@ class RpcSocketDoor:
     """
 
     def __init__(
-        self, endpoint: JsonRpcEndpoint, sockets: Sockets, caller: Endpoint, limiter: RateLimiter | None
+        self,
+        endpoint: JsonRpcEndpoint,
+        sockets: Sockets,
+        caller: Endpoint,
+        limiter: RateLimiter | None = None,
+        is_mixed: bool = False,
     ) -> None:
         self.endpoint = endpoint
         self.limiter = limiter
@@ -61,6 +68,7 @@ class RpcSocketDoor:
         self.bytes_max = sockets.settings.line.message_bytes_max
         self._sockets = sockets
         self._caller = caller
+        self._kind = MixedSocket if is_mixed else RpcSocket
         # A broadcast goes to many sockets, one after the other.
         self._told: tuple[OutgoingText, OutgoingText] | None = None
 
@@ -74,7 +82,7 @@ class RpcSocketDoor:
         HubService.of(self._sockets.broker).take_in(self._sockets)
         request = exchange.request
         timeout = self.endpoint.asked_timeout(request)
-        return self._sockets.take_over(exchange, partial(RpcSocket, door=self, request=request, timeout=timeout))
+        return self._sockets.take_over(exchange, partial(self._kind, door=self, request=request, timeout=timeout))
 
     def asker(self, socket: RpcSocket, meta: dict[str, Any]) -> Asker:
         """Who sends a message, which begins a chain of calls of its own."""
@@ -211,3 +219,38 @@ class RpcSocket(Socket):
     def _refuse(self, batch: Batch, failure: Failure) -> None:
         """The same answer to all calls of a message."""
         self._answer(reply(batch, [failure for item in batch.items if isinstance(item, Call)]))
+
+
+class MixedSocket(RpcSocket):
+    """A client of a place that speaks both languages: each message is answered in its own.
+
+    What it says first settles the rest: how many of its calls run at once, and in which form it hears of events.
+    """
+
+    __slots__ = ("_speaks",)
+
+    def __init__(self, sockets: Sockets, id: str, meta: dict[str, Any], **handshake: Any) -> None:
+        super().__init__(sockets, id, meta, **handshake)
+        self._most = sockets.settings.max_in_flight
+        # Whether its first message was JSON-RPC; None before that.
+        self._speaks: bool | None = None
+
+    def send(self, message: OutgoingText) -> None:
+        if self._speaks:
+            super().send(message)
+        else:
+            Socket.send(self, message)
+
+    def opened(self, line: Line) -> None:
+        Socket.opened(self, line)
+
+    def _begin(self, text: bytes) -> None:
+        rpc = is_rpc(text)
+        if self._speaks is None:
+            self._speaks = rpc
+            if rpc:
+                self._most = self._door.in_flight_max
+        if rpc:
+            super()._begin(text)
+        else:
+            Socket._begin(self, text)

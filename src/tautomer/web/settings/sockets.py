@@ -10,6 +10,7 @@ from tautomer.web.routing.aliases import join_path
 from tautomer.web.settings.cors import Cors
 from tautomer.web.settings.guards import named, read_guards
 from tautomer.web.settings.hooks import hook
+from tautomer.web.settings.jsonrpc import read_jsonrpc
 from tautomer.web.settings.origins import Origins
 from tautomer.web.settings.reading import Notes, Reader, a_bool, a_list, a_text, a_whole_number, in_flight
 from tautomer.web.settings.records import Guards, Sites, SocketSettings
@@ -72,6 +73,7 @@ def read_sockets(
         guards=read_guards(reader, gateway),
         on_before_call=reader.take("on_before_call", None, named(hook("ctx", "route", "request"), notes.methods)),
         debug=reader.take("debug", False, a_bool),
+        jsonrpc=read_jsonrpc(reader),
     )
     reader.close()
     return settings
