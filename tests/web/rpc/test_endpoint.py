@@ -441,6 +441,20 @@ async def test_notifications_are_answered_before_they_end(door: OpenDoor) -> Non
     assert ["hang", "slow 1", "slow 2"] == vault.ran
 
 
+async def test_in_order_means_notifications_too(door: OpenDoor) -> None:
+    vault = Vault()
+    made = await door(vault, routes=[{"path": "/api", "jsonrpc": {"sequential": True}}])
+    first, second, last = ask("slow", "[1]", None), ask("slow", "[2]"), ask("slow", "[3]", None)
+
+    # Those that are all there is are accepted, as ever, and not waited for.
+    assert 204 == (await post(made, f"[{ask('hang', None, None)},{last}]")).status
+    assert [2] == [one["result"] for one in (await post(made, f"[{first},{second},{ask('slow', '[4]', None)}]")).json]
+    assert ["hang", "slow 1", "slow 2", "slow 4"] == vault.ran
+    vault.release.set()
+    await made.broker.stop()
+    assert ["slow 3"] == vault.ran[4:]
+
+
 async def test_notifications_over_their_bound_are_dropped_and_counted(door: OpenDoor, caplog: Any) -> None:
     from tautomer.web.rpc import processor
 
