@@ -289,8 +289,11 @@ def test_its_own_command_line(tmp_path: Path) -> None:
     with Program(sys.executable, file) as alone:
         assert 2 == alone.wait()
         assert "start" in alone.output
-    with Program(sys.executable, file, "start", "--port", "0", "--name", "mine") as started:
+    registry = ("--service_registry", "http://127.0.0.1:1/api", "http://127.0.0.1:2/api")
+    with Program(sys.executable, file, "start", "--port", "0", "--name", "mine", *registry) as started:
         line = started.wait_for("gateway listening")
         assert "port=0" not in line
         assert "service started service=mine" in started.output or started.wait_for("service started service=mine")
+        for url in registry[1:]:
+            assert url in started.output or started.wait_for(url)
         assert 0 == started.end()

@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from tautomer.commands.request_cache import request_context
     from tautomer.context import Context
     from tautomer.decorators import action, event
-    from tautomer.microservice import MicroService, ServiceRegistry
+    from tautomer.microservice import MicroService
     from tautomer.middleware import Middleware
     from tautomer.providers.kept import AuthToken, Config, EventDispatcher, Language, UserAgent, UserId
     from tautomer.providers.provider import DependencyProvider, SharedProvider
     from tautomer.providers.rpc_proxy import RpcProxy
     from tautomer.runner import run
     from tautomer.service import Service
+    from tautomer.service_registry import ServiceRegistry
     from tautomer.settings import Settings
     from tautomer.stream import Stream
     from tautomer.web.decorators import exposed_method, private_api_method, public_method
@@ -128,7 +129,7 @@ _LAZY = {
     "RpcProxy": "tautomer.providers.rpc_proxy",
     "Service": "tautomer.service",
     "ServiceBroker": "tautomer.broker",
-    "ServiceRegistry": "tautomer.microservice",
+    "ServiceRegistry": "tautomer.service_registry",
     "Settings": "tautomer.settings",
     "SharedProvider": "tautomer.providers.provider",
     "Stream": "tautomer.stream",

@@ -5,28 +5,37 @@ from __future__ import annotations
 import argparse
 import asyncio
 import inspect
+import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
-from fnmatch import fnmatchcase
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial, wraps
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 from tautomer._tasks import TaskScope
 from tautomer.context import Context
+from tautomer.decorators import ActionMark, EventMark
 from tautomer.errors import ServiceSchemaError
 from tautomer.runner import run
 from tautomer.service import Service
 from tautomer.settings import PoolSettings, Settings
+from tautomer.threads import current_job
 from tautomer.web.decorators import public_method
 from tautomer.web.rpc.tokens import BaseValidationStrategy, HeaderValidationStrategy
 
 if TYPE_CHECKING:
+    from tautomer.client import RemoteClient
+    from tautomer.definitions import ActionDef
     from tautomer.ports import Handler
 
-__all__ = ["MicroService", "ServiceRegistry"]
+__all__ = ["MicroService", "ServiceConfigurationError"]
 
 SPECS = "get_service_specs"
+
+
+class ServiceConfigurationError(ServiceSchemaError):
+    """A `MicroService` is set up in a way that cannot be; the name is gemstone's."""
 
 
 class MicroService(Service):
@@ -43,6 +52,10 @@ class MicroService(Service):
         max_parallel_blocking_tasks: Threads for its `def` methods under `start()`.
         answers_gemstone: Put ``"error": null`` beside results, against the standard: gemstone's own clients look for it.
         periodic_tasks: ``(callable, seconds)`` each: called so often while it runs, never twice at once.
+        service_registry_urls: Registries that are told where it is.
+        service_registry_ping_interval: Seconds between two times that they are.
+        service_registry_options: How it shows them a token, as `RemoteClient` takes it.
+        modules: Objects whose marked methods are the service's, too; each finds it as `microservice`.
     """
 
     host: str = "127.0.0.1"
@@ -53,6 +66,10 @@ class MicroService(Service):
     max_parallel_blocking_tasks: int = os.cpu_count() or 1
     answers_gemstone: bool = False
     periodic_tasks: Sequence[tuple[Callable[[], Any], float]] = ()
+    service_registry_urls: Sequence[str] = ()
+    service_registry_ping_interval: float = 30.0
+    service_registry_options: Mapping[str, Any] | None = None
+    modules: Sequence[Any] = ()
 
     # --- to be overridden ---
 
@@ -88,6 +105,48 @@ class MicroService(Service):
         """A function that reads the command line: ``service.py start [--host H] [--port P] …``, and starts the service."""
         return partial(_command_line, cls)
 
+    # --- other services ---
+
+    def get_service(self, name: str) -> RemoteClient:
+        """A client of a service that one of the registries knows, by its name or a pattern. Blocks: for `def` methods.
+
+        Raises:
+            ServiceConfigurationError: There is no registry to ask.
+            ValueError: None of them knows such a service.
+            RuntimeError: It would block the event loop.
+        """
+        from tautomer.client import CalledServiceError, RemoteClient, ServiceUnreachable
+
+        if not self.service_registry_urls:
+            raise ServiceConfigurationError("No service registry available")
+        for url in self.service_registry_urls:
+            try:
+                return RemoteClient.get_service_by_name(url, name)
+            except (CalledServiceError, ServiceUnreachable) as error:
+                self.logger.debug("service not found", extra={"registry": url, "reason": str(error)[:200]})
+        raise ValueError("Service could not be located")
+
+    def emit_event(self, event_name: str, event_body: Any = None, *, broadcast: bool = True) -> None:
+        """Tell all services that listen, of this kind and others; with ``broadcast=False`` one of each kind.
+
+        From a `def` method as well as on the event loop.
+        """
+
+        tell = self.broker.broadcast if broadcast else self.broker.emit
+
+        async def send() -> None:
+            tell(event_name, event_body)
+
+        job = current_job()
+        if job is not None:
+            job.ask(send)
+        else:
+            tell(event_name, event_body)
+
+    def get_logger(self) -> logging.Logger:
+        """Its logger."""
+        return self.logger
+
     @property
     def rpc_address(self) -> tuple[str, int, str]:
         """Host, port and path at which it is asked."""
@@ -111,12 +170,22 @@ class MicroService(Service):
             ServiceSchemaError: Something in it is wrong.
         """
         self._threads()
+        for module in self.modules:
+            module.microservice = self
         for name, kind in (("host", str), ("port", int), ("endpoint", str)):
             if not isinstance(getattr(self, name), kind):
-                raise ServiceSchemaError(f"{name} of '{self.name}' is {kind.__name__}, not {getattr(self, name)!r:.80}")
+                raise ServiceConfigurationError(
+                    f"{name} of '{self.name}' is {kind.__name__}, not {getattr(self, name)!r:.80}"
+                )
         marked = [one for one in self.action_defs() if "rpc" in one.extra and one.name != SPECS]
         if not marked:
-            raise ServiceSchemaError(f"'{self.name}' has no method for clients: mark one with @public_method")
+            raise ServiceConfigurationError(f"'{self.name}' has no method for clients: mark one with @public_method")
+        # People write anything.
+        seconds: object = self.service_registry_ping_interval
+        if isinstance(self.service_registry_urls, str) or not isinstance(seconds, int | float) or not seconds > 0:
+            raise ServiceConfigurationError(
+                f"service_registry_urls of '{self.name}' is a list of URLs, and its ping interval a number of seconds over 0"
+            )
         private = [one.name for one in marked if one.extra["rpc"] == "private"]
         if private and not self._checks_tokens:
             self.logger.warning(
@@ -134,11 +203,52 @@ class MicroService(Service):
         for function, seconds in self.periodic_tasks:
             run_once = self._beside(_without_context(function), function)
             self._periodic.spawn(self._repeat(run_once, seconds), "periodic task")
+        if self.service_registry_urls:
+            from tautomer.client.announcer import Announcer  # Only who has a registry needs it.
+
+            place = {"url": self.url, "host": self.host, "port": self.port}
+            self._announcer = Announcer(
+                self.service_registry_urls,
+                self.name,
+                place,
+                self.service_registry_ping_interval,
+                self.service_registry_options,
+            )
+            self._announcer.start()
 
     async def stopping(self) -> None:
-        """End the periodic tasks."""
+        """Say good-bye to the registries, end the periodic tasks."""
+        if (announcer := getattr(self, "_announcer", None)) is not None:
+            await announcer.close()
         if (periodic := getattr(self, "_periodic", None)) is not None:
             await periodic.close(0)
+
+    # --- modules ---
+
+    def action_defs(self) -> list[ActionDef]:
+        """As `Service`.
+
+        Raises:
+            ServiceConfigurationError: A module has a method of the name of another's, or of the service's own.
+        """
+        names = [
+            mark.name or attribute
+            for source in (*map(type, self.modules), type(self))
+            for attribute, _method, mark in self._marked(source)
+            if isinstance(mark, ActionMark)
+        ]
+        for name in names if self.modules else ():
+            if names.count(name) > 1:
+                raise ServiceConfigurationError(f"'{self.name}' has more than one method '{name}', in its modules")
+        return super().action_defs()
+
+    def _sources(self) -> list[type]:
+        return [*map(type, self.modules), *super()._sources()]
+
+    def _marked(self, source: type) -> Iterator[tuple[str, MethodType, ActionMark | EventMark]]:
+        module = next((one for one in self.modules if type(one) is source), None)
+        for attribute, method, mark in super()._marked(source):
+            yield attribute, method if module is None else MethodType(_of_module(module, method.__func__), self), mark
 
     # --- what clients see ---
 
@@ -192,28 +302,27 @@ class MicroService(Service):
     def _threads(self) -> int:
         threads = self.max_parallel_blocking_tasks
         if type(threads) is not int or threads < 1:
-            raise ServiceSchemaError(f"max_parallel_blocking_tasks is a whole number, 1 or more, not {threads!r:.80}")
+            raise ServiceConfigurationError(
+                f"max_parallel_blocking_tasks is a whole number, 1 or more, not {threads!r:.80}"
+            )
         return threads
 
 
-class ServiceRegistry(MicroService):
-    """Tells gemstone's clients where services are: all in the mesh that say so (`MicroService.url`).
+def _of_module(module: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A module's method as one of the service that has the module."""
+    if inspect.iscoroutinefunction(function):
 
-    ``RemoteClient.get_service_by_name("http://registry:8001/api", "hello.*")`` asks it.
-    """
+        @wraps(function)
+        async def run(_service: MicroService, *args: Any, **kwargs: Any) -> Any:
+            return await function(module, *args, **kwargs)
 
-    name = "service.registry"
-    port = 8001
+        return run
 
-    @public_method
-    async def locate_service(self, name: str) -> list[str]:
-        """URLs of the services whose name fits a pattern with ``*``, ``?`` and ``[…]``, upper and lower case told apart."""
-        found = {
-            str(service.metadata["accessible_at"])
-            for service in self.broker.registry.services
-            if isinstance(service.metadata.get("accessible_at"), str) and fnmatchcase(service.name, name)
-        }
-        return sorted(found)
+    @wraps(function)
+    def call(_service: MicroService, *args: Any, **kwargs: Any) -> Any:
+        return function(module, *args, **kwargs)
+
+    return call
 
 
 def _without_context(function: Callable[[], Any]) -> Callable[[Context[Any]], Any]:
@@ -227,6 +336,9 @@ def _command_line(cls: type[MicroService]) -> None:
     start.add_argument("--name", help=f"name of the service [{cls.name}]")
     start.add_argument("--host", help=f"address to listen on [{cls.host}]")
     start.add_argument("--port", type=int, help=f"port to listen on, 0 for any [{cls.port}]")
+    start.add_argument(
+        "--service_registry", metavar="URL", nargs="+", action="extend", help="registries that are told where it is"
+    )
     start.add_argument("--max_parallel_tasks", type=int, help="threads for methods that block")
     given = parser.parse_args()
     if given.command is None:
@@ -235,6 +347,7 @@ def _command_line(cls: type[MicroService]) -> None:
     service = cls()
     for option, attribute in (
         ("max_parallel_tasks", "max_parallel_blocking_tasks"),
+        ("service_registry", "service_registry_urls"),
         *((n, n) for n in ("name", "host", "port")),
     ):
         if (value := getattr(given, option)) is not None:

@@ -100,6 +100,17 @@ def test_a_token(running: tuple[str, str]) -> None:
     assert '"secret"\n' == tautomer("call-raw", url, "secret", "-H", "x-api-token: good", "--json")[1]
 
 
+def test_a_socket_is_as_good(running: tuple[str, str]) -> None:
+    url = running[0].replace("http:", "ws:")
+
+    assert '"secret"\n' == tautomer("call-raw", f"{url}/api", "secret", "--token", "good", "--json")[1]
+    assert (1, "", "error -32001: Access denied\n") == tautomer("call-raw", f"{url}/api", "secret")
+    words = ("call", "--registry", f"{url}/registry", "hello.*", "say_hello", "name=x", "--json")
+    assert {"greeting": "hello x", "times": 1} == json.loads(tautomer(*words)[1])
+    assert 3 == tautomer("call-raw", f"{url}/elsewhere", "x")[0]
+    assert 3 == tautomer("call-raw", f"ws://127.0.0.1:{free_port()}/api", "x")[0]
+
+
 def test_call_finds_the_service_by_a_registry(running: tuple[str, str]) -> None:
     code, out, err = tautomer("call", "--registry", f"{running[0]}/registry", "hello.*", "say_hello", "name=x")
 
@@ -143,6 +154,7 @@ def test_what_cannot_be_reached(running: tuple[str, str]) -> None:
         (["call-raw", "http://x/", "b", "-H", "x"], "a header is 'Name: value'"),
         (["call", "-t", "nats://x", "a", "b", "--token", "t"], "they go with --registry"),
         (["call-raw", "http://x/"], "Missing argument"),
+        (["call-raw", "ftp://x/", "b"], "is a URL with http:, https:, ws: or wss:"),
     ],
 )
 def test_wrong_use_ends_with_2(words: list[str], told: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,12 +86,22 @@ async def hello() -> AsyncIterator[tuple[Door, Hello, str]]:
 Run = Callable[[Callable[[Any], Any]], Awaitable[Any]]
 
 
-@pytest.fixture(params=["blocking", "awaited"])
+@pytest.fixture(params=["blocking", "awaited", "blocking socket", "awaited socket"])
 def run(request: pytest.FixtureRequest, hello: tuple[Door, Hello, str]) -> Run:
-    """Runs a test's steps with either client: ``await run(lambda client: client.methods.f())``."""
+    """Runs a test's steps with either client, by HTTP or by WebSocket: ``await run(lambda client: client.methods.f())``."""
+    kind, _, socket = request.param.partition(" ")
+    return runner(kind, hello[2].replace("http:", "ws:") if socket else hello[2])
 
-    async def go(step: Callable[[Any], Any], url: str = hello[2], **settings: Any) -> Any:
-        if request.param == "awaited":
+
+@pytest.fixture(params=["blocking", "awaited"])
+def run_http(request: pytest.FixtureRequest) -> Run:
+    return runner(request.param, "")
+
+
+def runner(kind: str, home: str) -> Run:
+    async def go(step: Callable[[Any], Any], url: str = home, **settings: Any) -> Any:
+        url = url.replace("http:", "ws:") if home.startswith("ws:") else url
+        if kind == "awaited":
             async with AsyncRemoteClient(url, **settings) as client:
                 made = step(client)
                 return await made if hasattr(made, "__await__") else made
@@ -283,23 +293,23 @@ def odd() -> Iterator[Any]:
         thread.join()
 
 
-async def test_an_old_server(run: Any, odd: Any) -> None:
-    assert "late" == await run(lambda client: client.methods.f(), url=f"{odd.url}/old")
-    assert "old" == await run(lambda client: client.name, url=f"{odd.url}/old")
+async def test_an_old_server(run_http: Any, odd: Any) -> None:
+    assert "late" == await run_http(lambda client: client.methods.f(), url=f"{odd.url}/old")
+    assert "old" == await run_http(lambda client: client.name, url=f"{odd.url}/old")
 
 
-async def test_a_page_in_the_place_of_an_answer(run: Any, odd: Any) -> None:
+async def test_a_page_in_the_place_of_an_answer(run_http: Any, odd: Any) -> None:
     with pytest.raises(CalledServiceError, match="HTTP status 502: <html>"):
-        await run(lambda client: client.methods.f(), url=f"{odd.url}/page")
+        await run_http(lambda client: client.methods.f(), url=f"{odd.url}/page")
 
 
-async def test_what_may_have_run_is_sent_again_only_where_that_does_no_harm(run: Any, odd: Any) -> None:
+async def test_what_may_have_run_is_sent_again_only_where_that_does_no_harm(run_http: Any, odd: Any) -> None:
     with pytest.raises(ServiceUnreachable):
-        await run(lambda client: client.methods.f(), url=f"{odd.url}/drop")
+        await run_http(lambda client: client.methods.f(), url=f"{odd.url}/drop")
     assert 1 == len(odd.asked)
 
     odd.asked.clear()
-    assert "late" == await run(lambda client: client.methods.f(), url=f"{odd.url}/drop", idempotent=True)
+    assert "late" == await run_http(lambda client: client.methods.f(), url=f"{odd.url}/drop", idempotent=True)
     assert 2 == len(odd.asked)
 
 

@@ -31,7 +31,6 @@ def body(**members: Any) -> bytes:
         (200, body(result=5, id=1), 5, None),
         (200, body(result=None, id=1), None, None),
         (200, body(result=5, error=None, id=1), 5, None),  # gemstone
-        (200, body(response=5, error=None, id=1), 5, None),  # gemstone's document
         (200, body(result=None, error={"code": 1, "message": "x"}, id=1), None, {"code": 1, "message": "x"}),
         (200, body(error={"code": 1, "message": "x"}, id=None), None, {"code": 1, "message": "x"}),
         (415, body(error={"code": 1, "message": "x"}, id=None), None, {"code": 1, "message": "x"}),
@@ -151,3 +150,8 @@ def test_what_registries_of_all_ages_tell() -> None:
 
     assert ["http://a/api", "http://b:5/api"] == located(told)
     assert [] == located(None)
+
+
+def test_what_gemstone_s_document_shows_is_read_and_complained_of() -> None:
+    with pytest.warns(UserWarning, match="'response'"):
+        assert 5 == read_single(200, body(response=5, error=None, id=1), MethodCall("f", None, 1)).result

@@ -22,6 +22,7 @@ from tautomer.protocol.jsonrpc import (
     Limits,
     Notification,
     Outcome,
+    is_rpc,
     not_found,
     parse,
     reply,
@@ -209,3 +210,30 @@ def test_a_request_is_read_as_it_was_written(id: Any, method: str, params: Any) 
     told = {"jsonrpc": "2.0", "method": method, "id": id, **({} if params is None else {"params": params})}
 
     assert (Call(id, method, params),) == parse(json.dumps(told)).items
+
+
+@pytest.mark.parametrize(
+    ("text", "rpc"),
+    [
+        (b'{"jsonrpc":"2.0","method":"f","id":1}', True),
+        (b' {"method":"f","jsonrpc":1}', True),
+        (b'[{"jsonrpc":"2.0"}]', True),
+        (b"[", True),
+        (b"[]", True),
+        (b'{"method":"f","data":{"jsonrpc":"2.0"}}', False),
+        (b'{"method":"jsonrpc"}', False),
+        (b'{"jsonrpc":', False),
+        (b"", False),
+        (b"5", False),
+        (b"no json", False),
+        (b"\xff", False),
+        (b"{" * 100_000 + b'"jsonrpc"', False),
+    ],
+)
+def test_where_others_are_spoken_it_is_known_by_its_member(text: bytes, rpc: bool) -> None:
+    assert rpc == is_rpc(text)
+
+
+@given(text=st.binary())
+def test_whatever_comes_is_one_or_the_other(text: bytes) -> None:
+    assert is_rpc(text) in (True, False)

@@ -106,8 +106,10 @@ def call_raw_command(
     timeout: float,
     as_json: bool,
 ) -> None:
-    """Call METHOD of the JSON-RPC service at URL."""
+    """Call METHOD of the JSON-RPC service at URL, http:… or ws:…"""
     given = read_params(params)
+    if not re.match(r"(https?|wss?)://", url, re.IGNORECASE):
+        usage(f"'{url}': where a service is is a URL with http:, https:, ws: or wss:")
     with reporting(), RemoteClient(url, headers=read_headers(headers, token), timeout=timeout) as client:
         call = client.methods[method]
         finish(lambda: call(**given) if isinstance(given, dict) else call(*given), as_json)

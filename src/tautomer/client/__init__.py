@@ -1,4 +1,4 @@
-"""Clients of JSON-RPC services over HTTP: `RemoteClient` blocks, `AsyncRemoteClient` is awaited."""
+"""Clients of JSON-RPC services, over HTTP or a WebSocket: `RemoteClient` blocks, `AsyncRemoteClient` is awaited."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from tautomer.client.failures import (
     RequestTimeout,
     ServiceUnreachable,
 )
+from tautomer.client.handles import AsyncCall, AsyncMethodCall, as_completed, first_completed, make_callbacks
 from tautomer.client.messages import BatchResult, MethodCall, Notification, Result
 
 __all__ = [
     "AccessDeniedError",
+    "AsyncCall",
+    "AsyncMethodCall",
     "AsyncRemoteClient",
     "BatchResult",
     "CalledServiceError",
@@ -32,4 +35,7 @@ __all__ = [
     "RequestTimeout",
     "Result",
     "ServiceUnreachable",
+    "as_completed",
+    "first_completed",
+    "make_callbacks",
 ]

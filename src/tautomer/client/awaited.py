@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from types import TracebackType
 from typing import Any
 
-from tautomer.client.failures import CalledServiceError, RequestTimeout, ServiceUnreachable, called_service_error
+from tautomer.client.failures import CalledServiceError, ServiceUnreachable, called_service_error
+from tautomer.client.line import SocketLine
 from tautomer.client.messages import (
     BatchResult,
     MethodCall,
@@ -18,11 +18,12 @@ from tautomer.client.messages import (
     params_of,
     read_batch,
     read_single,
+    result_of,
+    results_of,
     written,
 )
 from tautomer.client.remote import (
-    ANSWER_BYTES_MAX,
-    RETRY_DELAY,
+    JSON,
     SPECS,
     Methods,
     Remote,
@@ -30,6 +31,7 @@ from tautomer.client.remote import (
     http_library,
     translated,
 )
+from tautomer.client.tries import ANSWER_BYTES_MAX
 
 __all__ = ["AsyncRemoteClient"]
 
@@ -43,6 +45,7 @@ class AsyncRemoteClient(Remote):
     def __init__(self, url: str, **settings: Any) -> None:
         super().__init__(url, **settings)
         self._http: Any = None
+        self._line: SocketLine | None = None
 
     @classmethod
     async def connect(cls, url: str, **settings: Any) -> AsyncRemoteClient:
@@ -107,12 +110,17 @@ class AsyncRemoteClient(Remote):
     async def call_method(self, method: str | MethodCall, params: Any = None) -> Result:
         """As `RemoteClient.call_method`."""
         call = self._call_of(method, params)
+        if self.is_socket:
+            return result_of(await self._exchange([call]), call)
         status, body = await self._post(written([call], self._credentials.members, many=False))
         return read_single(status, body, call)
 
     async def notify(self, method: str | Notification, params: Any = None) -> None:
         """As `RemoteClient.notify`."""
         sent = method if isinstance(method, Notification) else Notification(method, params)
+        if self.is_socket:
+            await self._exchange([sent])
+            return
         status, body = await self._post(written([sent], self._credentials.members, many=False))
         read_batch(status, body, [])
 
@@ -121,14 +129,20 @@ class AsyncRemoteClient(Remote):
         wanted = [self._call_of(one, None) for one in calls if isinstance(one, MethodCall)]
         if not calls:
             return BatchResult([])
+        if self.is_socket:
+            answers = await self._exchange(calls, many=True)
+            return results_of(answers, wanted) if wanted else BatchResult([])
         status, body = await self._post(written(calls, self._credentials.members, many=True))
         return read_batch(status, body, wanted)
 
     async def close(self) -> None:
         """Close the connections. The next call opens others."""
         http, self._http = self._http, None
+        line, self._line = self._line, None
         if http is not None:
             await http.aclose()
+        if line is not None:
+            await line.close()
 
     async def __aenter__(self) -> AsyncRemoteClient:
         return self
@@ -149,22 +163,13 @@ class AsyncRemoteClient(Remote):
         if self._is_fresh and name != SPECS:
             check_known(name, self._known())
 
+    async def _exchange(self, calls: Sequence[MethodCall | Notification], many: bool = False) -> Any:
+        if self._line is None:
+            self._line = self._make_line()
+        return await self._line.exchange(calls, many)
+
     async def _post(self, body: bytes) -> tuple[int, bytes]:
-        tried = 0
-        try:
-            async with asyncio.timeout(self.timeout):
-                while True:
-                    try:
-                        return await self._send(body)
-                    except (ServiceUnreachable, RequestTimeout) as error:
-                        if not self._may_retry(error, tried):
-                            raise
-                    await asyncio.sleep(RETRY_DELAY * 2**tried)
-                    tried += 1
-        except RequestTimeout:
-            raise
-        except TimeoutError as error:
-            raise RequestTimeout(f"{self.url} gave no answer in {self.timeout:g} s") from error
+        return await self._tries.run(lambda: self._send(body), self.url)
 
     async def _send(self, body: bytes) -> tuple[int, bytes]:
         library = http_library()
@@ -174,7 +179,7 @@ class AsyncRemoteClient(Remote):
         try:
             # The time of the whole is kept by `_post`.
             async with self._http.stream(
-                "POST", self.url, content=body, headers=self._headers, timeout=self.timeout
+                "POST", self.url, content=body, headers={**JSON, **self._headers}, timeout=self.timeout
             ) as answer:
                 async for chunk in answer.aiter_bytes():
                     received += chunk

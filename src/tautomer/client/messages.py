@@ -6,6 +6,7 @@ one of them null, or with `response` in the place of `result` (JSON-RPC referenc
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -21,10 +22,13 @@ __all__ = [
     "MethodCall",
     "Notification",
     "Result",
+    "decoded",
     "located",
     "params_of",
     "read_batch",
     "read_single",
+    "result_of",
+    "results_of",
     "written",
 ]
 
@@ -169,7 +173,7 @@ def read_single(status: int, body: bytes, call: MethodCall) -> Result:
     Raises:
         CalledServiceError: It is no answer to it.
     """
-    return _result(_decoded(status, body), call)
+    return result_of(decoded(status, body), call)
 
 
 def read_batch(status: int, body: bytes, calls: Sequence[MethodCall]) -> BatchResult:
@@ -180,9 +184,13 @@ def read_batch(status: int, body: bytes, calls: Sequence[MethodCall]) -> BatchRe
     """
     if not calls:
         if status >= 400:
-            _decoded(status, body)
+            decoded(status, body)
         return BatchResult([])
-    answers = _decoded(status, body)
+    return results_of(decoded(status, body), calls)
+
+
+def results_of(answers: Any, calls: Sequence[MethodCall]) -> BatchResult:
+    """The same of answers that were decoded."""
     if isinstance(answers, dict) and answers.get("error"):
         raise called_service_error(answers["error"])
     if not isinstance(answers, list):
@@ -194,7 +202,7 @@ def read_batch(status: int, body: bytes, calls: Sequence[MethodCall]) -> BatchRe
         index = next((n for n, one in enumerate(left) if one.get("id") == call.id), None)
         if index is None:
             raise CalledServiceError(f"the answer holds nothing for id {call.id!r}")
-        results.append(_result(left.pop(index), call))
+        results.append(result_of(left.pop(index), call))
     return BatchResult(results)
 
 
@@ -209,7 +217,12 @@ def located(answer: Any) -> list[str]:
     return urls
 
 
-def _decoded(status: int, body: bytes) -> Any:
+def decoded(status: int, body: bytes) -> Any:
+    """What HTTP brought.
+
+    Raises:
+        CalledServiceError: It is nothing of JSON-RPC.
+    """
     try:
         value = _decode(body)
     except (ValueError, RecursionError):
@@ -222,7 +235,12 @@ def _decoded(status: int, body: bytes) -> Any:
     return value
 
 
-def _result(answer: Any, call: MethodCall) -> Result:
+def result_of(answer: Any, call: MethodCall) -> Result:
+    """The answer to one call, decoded.
+
+    Raises:
+        CalledServiceError: It is no answer to it.
+    """
     if not isinstance(answer, dict):
         raise CalledServiceError("not a JSON-RPC response")
     error = answer.get("error")
@@ -231,7 +249,10 @@ def _result(answer: Any, call: MethodCall) -> Result:
         if id is not None and id != call.id:
             raise CalledServiceError(f"an answer to id {id!r:.80}, not to {call.id!r}")
         return Result(None, error, call.id, call)
-    result = answer.get("result", answer.get("response", UNSET))
+    result = answer.get("result", UNSET)
+    if result is UNSET and (result := answer.get("response", UNSET)) is not UNSET:
+        # Once: Python's own filter for warnings sees to that.
+        warnings.warn("a service answers with 'response' where JSON-RPC has 'result'", stacklevel=2)
     if result is UNSET:
         raise CalledServiceError("not a JSON-RPC response")
     # Old servers leave an id of 0 out.

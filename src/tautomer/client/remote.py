@@ -8,30 +8,36 @@ from time import monotonic
 from typing import Any, Final
 
 from tautomer.client.failures import RequestTimeout, ServiceUnreachable
+from tautomer.client.line import OnNotification, SocketLine
 from tautomer.client.messages import Credentials, MethodCall
+from tautomer.client.tries import Tries
 from tautomer.errors import BrokerOptionsError
 
 __all__ = ["Methods", "Remote", "http_library", "translated"]
 
 SPECS: Final = "get_service_specs"
+JSON: Final = {"Content-Type": "application/json"}
 SPECS_AGE: Final = 60.0
 """Seconds for which what is known of a service is believed."""
 
-ANSWER_BYTES_MAX: Final = 64 * 1024 * 1024
-RETRY_DELAY: Final = 0.05
-"""Seconds before the first retry; doubles each time."""
+SOCKET_SCHEMES: Final = ("ws", "wss")
 
 
 class Remote:
     """Settings and state of a client.
 
     Args:
-        url: Of the endpoint, such as ``"http://127.0.0.1:5000/api"``.
+        url: Of the endpoint, such as ``"http://127.0.0.1:5000/api"``; with ``ws:`` or ``wss:`` all goes over one WebSocket.
         options: How a token is shown; see `Credentials`.
         timeout: Seconds for each request, all of it.
         retries: How often a request is sent again where it surely did not reach the service.
         idempotent: Whether it may be sent again, too, where it may have.
-        headers: Sent with each request.
+        headers: Sent with each request; by WebSocket with the handshake.
+        on_notification: By WebSocket: ``(method, params)``, told of what the server says of itself. A plain function
+            that does not block; of a client that blocks it is called in a thread of the client's.
+
+    Raises:
+        ValueError: One of these cannot be so.
     """
 
     def __init__(
@@ -43,21 +49,30 @@ class Remote:
         retries: int = 1,
         idempotent: bool = False,
         headers: Mapping[str, str] | None = None,
+        on_notification: OnNotification | None = None,
     ) -> None:
         if not timeout > 0:
             raise ValueError(f"timeout is a number of seconds over 0, not {timeout!r}")
         self.url = url
-        self.timeout = timeout
-        self.retries = retries
-        self.idempotent = idempotent
+        self.is_socket = url.partition(":")[0].lower() in SOCKET_SCHEMES
+        if on_notification is not None and not self.is_socket:
+            raise ValueError(
+                f"on_notification takes a WebSocket, by which a server can speak: ws://…, not {url!r:.200}"
+            )
+        self._tries = Tries(timeout, retries, idempotent)
+        self._on_notification = on_notification
         self._credentials = Credentials(options)
         self._ids = itertools.count(1)
         self._specs: dict[str, Any] | None = None
         self._asked_at = 0.0
-        self._headers = {"Content-Type": "application/json", **self._credentials.headers, **(headers or {})}
+        self._headers = {**self._credentials.headers, **(headers or {})}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
+
+    @property
+    def timeout(self) -> float:
+        return self._tries.timeout
 
     def _call_of(self, method: str | MethodCall, params: Any) -> MethodCall:
         call = method if isinstance(method, MethodCall) else MethodCall(method, params)
@@ -78,11 +93,8 @@ class Remote:
     def _is_fresh(self) -> bool:
         return self._specs is not None and monotonic() - self._asked_at < SPECS_AGE
 
-    def _may_retry(self, error: Exception, tried: int) -> bool:
-        if tried >= self.retries:
-            return False
-        unsent = isinstance(error, ServiceUnreachable) and error.args[1:] == ("unsent",)
-        return unsent or self.idempotent
+    def _make_line(self) -> SocketLine:
+        return SocketLine(self.url, self._headers, self._credentials.members, self._tries, self._on_notification)
 
 
 class Methods:

@@ -34,6 +34,7 @@ __all__ = [
     "Limits",
     "Notification",
     "Outcome",
+    "is_rpc",
     "not_found",
     "parse",
     "reply",
@@ -141,7 +142,15 @@ class Limits(msgspec.Struct, frozen=True):
 
 LIMITS: Final = Limits()
 
+
+class _Probe(msgspec.Struct):
+    """The one member that tells JSON-RPC from other messages."""
+
+    jsonrpc: Any = UNSET
+
+
 _decode = msgspec.json.Decoder().decode
+_probe = msgspec.json.Decoder(_Probe).decode
 _encode = msgspec.json.Encoder().encode
 _TRUE_IDS: Final = (str, int, float)
 
@@ -176,6 +185,18 @@ def parse(body: bytes | str, limits: Limits = LIMITS) -> Batch:
     if len(value) > limits.batch_max:
         return _refused(INVALID_REQUEST, f"batch too large: it holds at most {limits.batch_max} requests")
     return Batch(tuple([_item(one) for one in value]), many=True)
+
+
+def is_rpc(text: bytes) -> bool:
+    """Whether a message, where others are spoken too, is meant to be JSON-RPC: an object with `jsonrpc`, or a list."""
+    if text[:1] == b"{" and b'"jsonrpc"' not in text:
+        return False
+    try:
+        value = _probe(text)
+    except (ValueError, RecursionError):
+        # Broken, or a list of whatever.
+        return text.lstrip()[:1] == b"["
+    return value.jsonrpc is not UNSET
 
 
 def reply(batch: Batch, outcomes: Iterable[Outcome], null_errors: bool = False) -> bytes | None:

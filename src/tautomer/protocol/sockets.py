@@ -18,7 +18,18 @@ from msgspec import UNSET
 
 from tautomer.protocol.nesting import CROWDED, Uncollected, is_deeper
 
-__all__ = ["MalformedMessage", "MethodCall", "error_message", "event_message", "parse_message", "result_message"]
+__all__ = [
+    "EVENT_START",
+    "MalformedMessage",
+    "MethodCall",
+    "error_message",
+    "event_message",
+    "parse_message",
+    "result_message",
+]
+
+EVENT_START: Final = b'{"type":"event",'
+"""What an event begins with; name and data follow."""
 
 DEPTH_MAX: Final = 64
 """Lists and objects in each other, in what a client sends (reliability reference, section 6)."""

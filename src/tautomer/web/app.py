@@ -24,7 +24,7 @@ from tautomer.web.answers.finishing import finisher
 from tautomer.web.answers.reformat import reformat
 from tautomer.web.answers.reply import own_reply
 from tautomer.web.entrypoint.ways import HttpWays
-from tautomer.web.exchange import Exchange
+from tautomer.web.exchange import Exchange, Handler
 from tautomer.web.http.refusal import NO_UPGRADE, Refusal
 from tautomer.web.messages.forwarded import TrustedProxies
 from tautomer.web.messages.limits import BodyPlan
@@ -37,8 +37,9 @@ from tautomer.web.routing.aliases import AliasDef
 from tautomer.web.routing.autoaliases import annotated_aliases
 from tautomer.web.routing.overlaps import Overlaps
 from tautomer.web.routing.patterns import fold, trimmed
-from tautomer.web.routing.routes import Alias, Route, RouteTable
+from tautomer.web.routing.routes import DIRECT, Alias, Route, RouteTable
 from tautomer.web.rpc.endpoint import rpc_error_hook
+from tautomer.web.settings.jsonrpc import JsonRpcDoor
 from tautomer.web.settings.records import GatewaySettings, Hook, RouteSettings
 from tautomer.web.settings.sockets import SocketDoor
 from tautomer.web.sockets.hub_service import HUB, HubService
@@ -102,6 +103,8 @@ class Gateway:
         self._own = Route(self._pages.route, self._pipelines, own_service)
         self.sockets = self._make_sockets()
         self._socket_path: str | None = None
+        # Ways of handshakes to the JSON-RPC endpoints of routes.
+        self._rpc_ways: dict[Route, Alias] = {}
         self.refresh()
         self.at_once: Callable[[Request], Reply | None] = self._look
         if settings.trusted_proxies is not None:
@@ -135,7 +138,10 @@ class Gateway:
             self._settings.limits.requests_max,
             DEFAULT_TIMEOUT if timeout is None else timeout,
         )
-        door = SocketDoor(origin_stage(settings), sockets.open_handler)
+        opened: Handler = sockets.open_handler
+        if settings.jsonrpc is not None:
+            opened = self._pipelines.mixed_socket_handler(settings.jsonrpc, sockets)
+        door = SocketDoor(origin_stage(settings.origins), opened)
         alias = AliasDef("GET", settings.path, "websocket", handler=door, reads_params=False)
         route = RouteSettings(
             name="websocket", aliases=(alias,), guards=settings.guards, on_before_call=settings.on_before_call
@@ -152,6 +158,24 @@ class Gateway:
         self._socket_path = fold(sockets.settings.path)
         HubService.of(self._broker).take_in(sockets)
         return [self._socket_route]
+
+    def _rpc_way(self, route: Route) -> Alias | None:
+        """What answers handshakes at the JSON-RPC endpoint of a route; None where it is not asked by WebSockets."""
+        jsonrpc = route.settings.jsonrpc
+        if self.sockets is None or jsonrpc is None or not jsonrpc.websocket:
+            return None
+        handler = self._pipelines.rpc_socket_handler(route.settings, self.sockets)
+        return Alias(route, AliasDef("GET", "", "jsonrpc", reads_params=False), (DIRECT,), handler)
+
+    def _rpc_exchange(self, request: Request) -> Exchange | None:
+        """A handshake on its way to the JSON-RPC endpoint that is asked by POST at the same path; None where there is none."""
+        if not self._rpc_ways:
+            return None
+        found = self._table.match("POST", request.path, self._is_known)
+        if not isinstance(found, tuple) or not isinstance(found[0].function, JsonRpcDoor):
+            return None
+        way = self._rpc_ways.get(found[0].route)
+        return None if way is None else Exchange(request, way, self._new_id(), found[1])
 
     # --- routes ---
 
@@ -193,6 +217,8 @@ class Gateway:
             self._skipped = frozenset(skipped)
         self._pages.refresh()
         self._pipelines.refresh()
+        ways = {route: self._rpc_ways.get(route) or self._rpc_way(route) for route in self.routes}
+        self._rpc_ways = {route: way for route, way in ways.items() if way is not None}
         self._table = RouteTable([*self.routes, self._own, *self._socket_routes()], not self._settings.optimize_order)
         self._exact = self._table.exact
         if self.http is not None:
@@ -266,6 +292,9 @@ class Gateway:
         if self._socket_path is not None and fold(trimmed(request.path)) == self._socket_path:
             return None
         self.at_once(request)
+        if (rpc := self._rpc_exchange(request)) is not None:
+            request.matched = rpc
+            return None
         matched: Exchange | None = request.matched  # type: ignore[assignment]  # It is one.
         is_proxied = matched is not None and matched.alias.written.kind == "proxy"
         return NO_PROXY_UPGRADE if is_proxied else NO_UPGRADE

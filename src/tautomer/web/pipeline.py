@@ -7,6 +7,7 @@ is on. All that stand between two of those that go around share one coroutine.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
@@ -21,9 +22,12 @@ from tautomer.web.rate_limit.limiter import RateLimiters
 from tautomer.web.routing.aliases import AliasDef
 from tautomer.web.rpc.endpoint import JsonRpcEndpoint
 from tautomer.web.rpc.quick import quick_endpoint
-from tautomer.web.settings.jsonrpc import JsonRpcDoor
+from tautomer.web.rpc.socket import RpcSocketDoor
+from tautomer.web.settings.jsonrpc import JsonRpcDoor, JsonRpcSettings
+from tautomer.web.settings.origins import Origins
 from tautomer.web.settings.records import GatewaySettings, RouteSettings
 from tautomer.web.settings.sockets import SocketDoor
+from tautomer.web.sockets.sockets import Sockets, origin_stage
 from tautomer.web.stages.access import lost_handler, refuse_stage, resolve_stage
 from tautomer.web.stages.assets import assets_stage
 from tautomer.web.stages.authentication import authentication_stage
@@ -124,7 +128,7 @@ class Pipelines:
             request_stage if own_node else None,
         ]
         timeout = None if alias is None or alias.kind == "call" else self._upload_timeout(route)
-        endpoint = self._endpoint(route, function) if isinstance(function, JsonRpcDoor) else None
+        endpoint = self._endpoint(route, function.settings) if isinstance(function, JsonRpcDoor) else None
         innermost: Handler
         if door is not None:
             innermost = door.open
@@ -153,12 +157,34 @@ class Pipelines:
             return quick_endpoint(endpoint, broker, self._caller, self._timeout(route), self._failed, handler)
         return handler
 
-    def _endpoint(self, route: RouteSettings, door: JsonRpcDoor) -> JsonRpcEndpoint:
+    def _endpoint(self, route: RouteSettings, settings: JsonRpcSettings) -> JsonRpcEndpoint:
+        """The endpoint of these settings: one for its POSTs and its sockets."""
+        known = next((one for one in self._endpoints if one.settings is settings), None)
+        if known is not None:
+            return known
         own_service = self._caller.service.full_name
         timeout = self._timeout(route)
-        made = JsonRpcEndpoint(self._broker, door.settings, route, self._settings, own_service, timeout)
+        made = JsonRpcEndpoint(self._broker, settings, route, self._settings, own_service, timeout)
         self._endpoints.add(made)
         return made
+
+    def rpc_socket_handler(self, route: RouteSettings, sockets: Sockets) -> Handler:
+        """For handshakes at the JSON-RPC endpoint of a route."""
+        assert route.jsonrpc is not None
+        endpoint = self._endpoint(route, route.jsonrpc)
+        rpc = RpcSocketDoor(endpoint, sockets, self._caller, self._limiters.of(route))
+        listed = route.cors.origin if route.cors is not None and isinstance(route.cors.origin, Origins) else None
+        door = SocketDoor(origin_stage(listed or sockets.settings.origins), rpc.open_handler)
+        # CORS is no matter of sockets, and a handshake has no body to be tagged.
+        return self.handler(
+            dataclasses.replace(route, cors=None, etag=None),
+            AliasDef("GET", "", door.__name__, handler=door, reads_params=False),
+        )
+
+    def mixed_socket_handler(self, settings: JsonRpcSettings, sockets: Sockets) -> Handler:
+        """The innermost of handshakes at a place whose clients may speak JSON-RPC as well."""
+        endpoint = self._endpoint(RouteSettings(), settings)
+        return RpcSocketDoor(endpoint, sockets, self._caller, is_mixed=True).open_handler
 
     def direct_handler(self, route: RouteSettings, internal: bool) -> Handler:
         """The same for paths that name an action themselves: an internal one, or any other."""

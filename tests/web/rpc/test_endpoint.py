@@ -185,7 +185,7 @@ async def test_positional_params_of_an_action_follow_its_schema(door: OpenDoor) 
     assert {} == (await call(made, "users.loose", []))["result"]
 
 
-async def test_a_name_of_two_services_is_told_with_both(door: OpenDoor) -> None:
+async def test_a_name_of_two_services_is_told_with_both(door: OpenDoor, caplog: pytest.LogCaptureFixture) -> None:
     class Other(Service):
         name = "other"
 
@@ -194,6 +194,9 @@ async def test_a_name_of_two_services_is_told_with_both(door: OpenDoor) -> None:
             return "other"
 
     made = await door(Calculator, Other, routes=[ROUTE])
+    async with asyncio.timeout(10):
+        while "method of several services" not in caplog.text:
+            await asyncio.sleep(0.005)  # A moment after the start.
 
     error = (await call(made, "sum"))["error"]
     assert (-32601, ["math.sum", "other.sum"]) == (error["code"], error["data"]["candidates"])
@@ -436,6 +439,20 @@ async def test_notifications_are_answered_before_they_end(door: OpenDoor) -> Non
     vault.release.set()
     await made.broker.stop()
     assert ["hang", "slow 1", "slow 2"] == vault.ran
+
+
+async def test_in_order_means_notifications_too(door: OpenDoor) -> None:
+    vault = Vault()
+    made = await door(vault, routes=[{"path": "/api", "jsonrpc": {"sequential": True}}])
+    first, second, last = ask("slow", "[1]", None), ask("slow", "[2]"), ask("slow", "[3]", None)
+
+    # Those that are all there is are accepted, as ever, and not waited for.
+    assert 204 == (await post(made, f"[{ask('hang', None, None)},{last}]")).status
+    assert [2] == [one["result"] for one in (await post(made, f"[{first},{second},{ask('slow', '[4]', None)}]")).json]
+    assert ["hang", "slow 1", "slow 2", "slow 4"] == vault.ran
+    vault.release.set()
+    await made.broker.stop()
+    assert ["slow 3"] == vault.ran[4:]
 
 
 async def test_notifications_over_their_bound_are_dropped_and_counted(door: OpenDoor, caplog: Any) -> None:

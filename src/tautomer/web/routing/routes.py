@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tautomer.web.pipeline import Pipelines
     from tautomer.web.settings.records import RouteSettings
 
-__all__ = ["Alias", "Route", "RouteTable"]
+__all__ = ["DIRECT", "Alias", "Route", "RouteTable"]
 
 DIRECT: Final = Pattern("", "", ())
 """Stands for the pattern of an alias that has none: the path itself named the action."""

@@ -37,6 +37,10 @@ class JsonRpcEndpoint:
     Args:
         own_service: Full name of the gateway's service.
         timeout: Seconds a call may take, None for no end.
+
+    Attributes:
+        settings: As given.
+        processor: Answers messages.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class JsonRpcEndpoint:
         timeout: float | None,
     ) -> None:
         self._broker = broker
+        self.settings = settings
         self._authenticate = settings.authenticate
         self._timeout = timeout or None
         methods = MethodTable(broker.registry.actions, settings, route.access, own_service)
@@ -64,12 +69,13 @@ class JsonRpcEndpoint:
             return Reply(415, [JSON_TYPE], response(None, failure))
         body = request.body
         timeout = self._timeout
-        if TIMEOUT_HEADER in request.lower:
-            timeout = self._lowered(request, timeout)
+        if TIMEOUT_HEADER in request.lower and (timeout := self.asked_timeout(request)) != self._timeout:
+            assert timeout is not None  # A client may ask for less time only.
+            request.ends = request.ctx.deadline = self._broker.clock() + timeout
         if body[:1] != b"{" and body.lstrip()[:1] == b"[":
             # Each of a batch has its own time, and one that is late must not end the others.
             request.ends = None
-        asker = Asker(exchange.ctx, timeout, lambda target: self._permit(request, target))
+        asker = Asker(exchange.ctx, timeout, lambda target: self.permit(request, target))
         try:
             answer = await self.processor.answer(body, asker)
         except asyncio.CancelledError:
@@ -78,18 +84,16 @@ class JsonRpcEndpoint:
             answer = _late(body, timeout)
         return Reply(204) if answer is None else Reply(200, [JSON_TYPE], answer)
 
-    def _lowered(self, request: Request, timeout: float | None) -> float | None:
-        """The time of the calls, where the client wants to wait for less."""
+    def asked_timeout(self, request: Request) -> float | None:
+        """Seconds for the calls of a request: the route's, or less where the client wants to wait for less."""
+        timeout = self._timeout
         try:
             wanted = float(request.header(TIMEOUT_HEADER) or "")
         except ValueError:
             return timeout
-        if not wanted > 0 or (timeout is not None and wanted >= timeout):
-            return timeout
-        request.ends = request.ctx.deadline = self._broker.clock() + wanted
-        return wanted
+        return timeout if not wanted > 0 or (timeout is not None and wanted >= timeout) else wanted
 
-    def _permit(self, request: Request, target: Target) -> Any:
+    def permit(self, request: Request, target: Target) -> Any:
         """Who asks for a private method: as the endpoint says, else as its service does, which must be on this node."""
         if self._authenticate is not None:
             return self._authenticate(request)

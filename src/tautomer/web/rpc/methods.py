@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -11,6 +12,11 @@ from tautomer.web.routing.access import AccessRules
 from tautomer.web.settings.jsonrpc import JsonRpcSettings
 
 __all__ = ["MethodTable", "Target"]
+
+log = logging.getLogger("tautomer.web")
+
+SPECS: Final = "get_service_specs"
+"""Every `MicroService` has one."""
 
 MARKS: Final = ("public", "private")
 
@@ -64,11 +70,14 @@ class MethodTable:
         self._found: dict[str, Target] = {}
         self._short: dict[str, list[str]] = {}
         self._count = -1
+        # Names of several services that the log has told of.
+        self._told: dict[str, list[str]] = {}
 
     def refresh(self) -> None:
-        """Forget what the mesh offered."""
+        """Look anew at what the mesh offers."""
         self._found.clear()
         self._count = -1
+        self._index()
 
     def find(self, name: str) -> Target | Failure:
         """What a client means by a name: a full action name, or a marked method's own, where only one service has it."""
@@ -118,6 +127,14 @@ class MethodTable:
             own = entry.get("rawName")
             if isinstance(own, str) and entry.get("rpc") in MARKS and self._leads_to(action):
                 self._short.setdefault(own, []).append(action)
+        shared = {own: actions for own, actions in self._short.items() if len(actions) > 1 and own != SPECS}
+        for own, actions in shared.items():
+            if self._told.get(own) != actions:
+                log.warning(
+                    "json-rpc method of several services: it is reached by its full names only",
+                    extra={"method": own, "actions": ", ".join(actions)[:200]},
+                )
+        self._told = shared
 
     def _leads_to(self, action: str) -> bool:
         offered = self._actions.get(action)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from inspect import isawaitable
 from typing import Any, Final
 
@@ -17,8 +17,10 @@ from tautomer.protocol.jsonrpc import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
     TIMED_OUT,
+    Batch,
     Call,
     Failure,
+    Fault,
     Limits,
     Notification,
     Outcome,
@@ -108,6 +110,7 @@ class Processor:
     Attributes:
         limits: Of a message.
         null_errors: As `response` has it.
+        is_sequential: Whether what a message holds is run one after the other.
         dropped: Notifications that were dropped, as too many ran.
     """
 
@@ -115,7 +118,8 @@ class Processor:
         self, settings: JsonRpcSettings, methods: MethodTable, discover: Callable[[], Any] | None = None
     ) -> None:
         self.limits = Limits(batch_max=settings.max_batch)
-        self._concurrency = 1 if settings.sequential else settings.batch_concurrency
+        self.is_sequential = settings.sequential
+        self._concurrency = settings.batch_concurrency
         self._debug = settings.debug
         self.null_errors = settings.null_errors
         self._discover = discover
@@ -132,19 +136,30 @@ class Processor:
 
         A single call runs in the caller's task, whose cancelling ends it; who cancels at a deadline answers for it.
         """
-        batch = parse(body, self.limits)
+        return await self.run(parse(body, self.limits), asker)
+
+    async def run(self, batch: Batch, asker: Asker, waits: bool = False) -> bytes | None:
+        """The answer to what has been read already.
+
+        Args:
+            waits: Also for notifications, where they are run one after the other.
+        """
         if not batch.many:
             item = batch.items[0]
             if isinstance(item, Call):
                 return reply(batch, (await self._run(item, asker, asker.ctx),), self.null_errors)
-            if isinstance(item, Notification):
-                self._notify(item, asker)
-                return None
+            if isinstance(item, Fault):
+                return reply(batch, ())
+        if self.is_sequential:
+            in_order = self._run_in_order(batch, asker)
+            if waits or any(isinstance(item, Call) for item in batch.items):
+                return reply(batch, await in_order, self.null_errors)
+            self._accept(in_order)
             return reply(batch, ())
         calls = []
         for item in batch.items:
             if isinstance(item, Notification):
-                self._notify(item, asker)
+                self.notify(item, asker)
             elif isinstance(item, Call):
                 calls.append(item)
         return reply(batch, await self._run_all(calls, asker), self.null_errors)
@@ -175,14 +190,27 @@ class Processor:
             log.error("request failed: cancelled from within", extra={"method": item.method[:100]})
             return Failure(INTERNAL_ERROR, data={"requestID": asker.ctx.request_id})
 
-    def _notify(self, item: Notification, asker: Asker) -> None:
-        """Accept it: it runs on whatever becomes of the one who sent it."""
+    async def _run_in_order(self, batch: Batch, asker: Asker) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for item in batch.items:
+            if isinstance(item, Call):
+                outcomes.append(await self._in_time(item, asker))
+            elif isinstance(item, Notification) and (task := self.notify(item, asker)) is not None:
+                await asyncio.wait((task,))
+        return outcomes
+
+    def notify(self, item: Notification, asker: Asker) -> asyncio.Task[Any] | None:
+        """Accept it: it runs on whatever becomes of the one who sent it. None where too many run."""
+        return self._accept(self._notified(item, asker))
+
+    def _accept(self, notified: Coroutine[Any, Any, Any]) -> asyncio.Task[Any] | None:
         if len(self._scope) >= NOTIFICATIONS_MAX or self._scope.closed:
             if not self.dropped:
                 log.warning("notifications dropped: too many run", extra={"most": NOTIFICATIONS_MAX})
             self.dropped += 1
-            return
-        self._scope.spawn(self._notified(item, asker), "notification")
+            notified.close()
+            return None
+        return self._scope.spawn(notified, "notification")
 
     async def _notified(self, item: Notification, asker: Asker) -> None:
         outcome = await self._in_time(item, asker)

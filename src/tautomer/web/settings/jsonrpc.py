@@ -8,7 +8,7 @@ from tautomer.settings import record
 from tautomer.web.routing.aliases import AliasDef
 from tautomer.web.settings.guards import named
 from tautomer.web.settings.hooks import takes
-from tautomer.web.settings.reading import Reader, a_bool, a_list, a_text, a_whole_number
+from tautomer.web.settings.reading import Reader, a_bool, a_list, a_text, a_whole_number, in_flight
 from tautomer.web.settings.records import Hook
 
 __all__ = ["JsonRpcDoor", "JsonRpcSettings", "door_aliases", "read_jsonrpc"]
@@ -33,6 +33,8 @@ class JsonRpcSettings:
         services: Full names of the services whose marked methods it leads to; None for all in the mesh.
         authenticate: ``(request)``, async or not: says who asks for a private method; falsy or raising refuses. None: a
             private method's service says it, if it is on this node; else nobody may.
+        websocket: Whether it is asked by WebSockets, too, at the same path.
+        max_in_flight: Calls of one WebSocket at a time; what comes meanwhile waits.
     """
 
     max_batch: int = 100
@@ -43,6 +45,8 @@ class JsonRpcSettings:
     null_errors: bool = False
     services: tuple[str, ...] | None = None
     authenticate: Hook | None = None
+    websocket: bool = True
+    max_in_flight: int = 100
 
 
 class JsonRpcDoor:
@@ -76,6 +80,8 @@ def read_jsonrpc(reader: Reader) -> JsonRpcSettings | None:
             null_errors=inner.take("null_errors", usual.null_errors, a_bool),
             services=inner.take("services", None, lambda value: tuple(map(a_text, a_list(value)))),
             authenticate=inner.take("authenticate", None, named(takes("request"), reader.notes.methods)),
+            websocket=inner.take("websocket", usual.websocket, a_bool),
+            max_in_flight=inner.take("max_in_flight", usual.max_in_flight, in_flight),
         )
         inner.close()
         return settings

@@ -12,6 +12,8 @@ from tautomer.web.settings.methods import Methods
 D = TypeVar("D")
 T = TypeVar("T")
 
+IN_FLIGHT_MAX: Final = 100
+
 # Values that ask for nothing, so that it does no harm that nothing comes of them.
 _NOTHING: Final[tuple[object, ...]] = (None, False)
 # Nobody lets a client wait for a quarter of an hour; milliseconds begin here.
@@ -138,4 +140,11 @@ def a_number(value: object) -> float:
 def a_whole_number(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ValueError(f"is a whole number, 0 or more, not {value!r:.80}")
+    return value
+
+
+def in_flight(value: object) -> int:
+    """How many calls of one socket run at a time."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= IN_FLIGHT_MAX:
+        raise ValueError(f"is a whole number from 1 to {IN_FLIGHT_MAX}, not {value!r:.80}")
     return value

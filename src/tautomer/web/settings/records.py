@@ -267,6 +267,7 @@ class SocketSettings:
         guards: What stands before the handshake.
         on_before_call: As a route's, before the handshake.
         debug: Whether clients are told class and text of unexpected errors.
+        jsonrpc: What those may ask who speak JSON-RPC there; None where nobody may.
     """
 
     path: str = "/ws"
@@ -283,6 +284,7 @@ class SocketSettings:
     guards: Guards = field(default_factory=Guards)
     on_before_call: Hook | None = None
     debug: bool = False
+    jsonrpc: JsonRpcSettings | None = None
 
 
 @record

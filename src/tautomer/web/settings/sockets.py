@@ -10,8 +10,9 @@ from tautomer.web.routing.aliases import join_path
 from tautomer.web.settings.cors import Cors
 from tautomer.web.settings.guards import named, read_guards
 from tautomer.web.settings.hooks import hook
+from tautomer.web.settings.jsonrpc import read_jsonrpc
 from tautomer.web.settings.origins import Origins
-from tautomer.web.settings.reading import Notes, Reader, a_bool, a_list, a_text, a_whole_number
+from tautomer.web.settings.reading import Notes, Reader, a_bool, a_list, a_text, a_whole_number, in_flight
 from tautomer.web.settings.records import Guards, Sites, SocketSettings
 from tautomer.web.websocket.line import LineLimits
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from tautomer.web.exchange import AnyStage, Handler
 
 __all__ = ["SocketDoor", "read_sockets"]
-
-IN_FLIGHT_MAX: Final = 100
 
 _REFUSED_LATER: Final[dict[str, str]] = {"path_to_regexp_options": "", "mount": "use 'path'"}
 
@@ -64,7 +63,7 @@ def read_sockets(
         asked_for=given is not None,
         line=_line(reader),
         connections_max=_whole(reader, "max_connections", 0),
-        max_in_flight=reader.take("max_in_flight", 1, _in_flight),
+        max_in_flight=reader.take("max_in_flight", 1, in_flight),
         messages_per_second=_whole(reader, "messages_per_second", 100),
         idle_timeout=reader.seconds("idle_timeout", 0.0) or 0.0,
         origins=reader.take("origins", listed, _sites),
@@ -74,6 +73,7 @@ def read_sockets(
         guards=read_guards(reader, gateway),
         on_before_call=reader.take("on_before_call", None, named(hook("ctx", "route", "request"), notes.methods)),
         debug=reader.take("debug", False, a_bool),
+        jsonrpc=read_jsonrpc(reader),
     )
     reader.close()
     return settings
@@ -104,12 +104,6 @@ def _size(reader: Reader, name: str, default: int) -> int:
 
 
 _a_size: Callable[[object], object] = a_size
-
-
-def _in_flight(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= IN_FLIGHT_MAX:
-        raise ValueError(f"is a whole number from 1 to {IN_FLIGHT_MAX}, not {value!r:.80}")
-    return value
 
 
 def _patterns(value: object) -> tuple[str, ...]:

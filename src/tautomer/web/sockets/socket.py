@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tautomer.registry.endpoints import Endpoint
     from tautomer.web.sockets.sockets import Sockets
 
-__all__ = ["Socket", "SocketCall"]
+__all__ = ["Socket", "SocketCall", "TimedCall"]
 
 MALFORMED_MAX: Final = 10
 """Messages in a row that are none, or over the rate, before the client is closed (1008)."""
@@ -37,16 +37,14 @@ WAITING_MAX: Final = 100
 WAITING_BYTES_MAX: Final = 64 * 1024
 
 
-class SocketCall:
-    """One message on its way through its action; what `RunningRequests` knows of it."""
+class TimedCall:
+    """What a socket runs; what `RunningRequests` knows of it."""
 
-    __slots__ = ("action", "ends", "id", "late", "message", "path")
+    __slots__ = ("ends", "id", "late", "path")
 
-    def __init__(self, message: MethodCall, action: Endpoint, id: str, ends: float | None) -> None:
-        self.message = message
-        self.action = action
+    def __init__(self, path: str, id: str, ends: float | None) -> None:
+        self.path = path
         self.id = id
-        self.path = action.name
         self.ends = ends
         self.late = False
 
@@ -57,6 +55,20 @@ class SocketCall:
             return False
         task = asyncio.current_task()
         return task is None or task.uncancel() == 0
+
+
+class SocketCall(TimedCall):
+    """One message on its way through its action."""
+
+    __slots__ = ("action", "message")
+
+    def __init__(self, message: MethodCall, action: Endpoint, id: str, ends: float | None) -> None:
+        self.message = message
+        self.action = action
+        self.id = id
+        self.path = action.name
+        self.ends = ends
+        self.late = False
 
 
 class Socket:
@@ -74,6 +86,7 @@ class Socket:
         "_faults",
         "_held",
         "_meta",
+        "_most",
         "_rate",
         "_rate_at",
         "_retired",
@@ -97,6 +110,7 @@ class Socket:
         meta[SOCKET_ID] = id
         self._meta = meta
         self._data: dict[str, Any] | None = None
+        self._most = sockets.settings.max_in_flight
         self._running = 0
         self._waiting: deque[bytes] | None = None
         self._waiting_bytes = 0
@@ -126,7 +140,7 @@ class Socket:
         self._asked_at = self._sockets.clock()
         if self._retired:
             return
-        if self._running < self._sockets.settings.max_in_flight and not self._waiting:
+        if self._running < self._most and not self._waiting:
             self._begin(message)
             return
         if self._waiting is None:
@@ -253,7 +267,7 @@ class Socket:
             if not self._running:
                 self.line.close(1001, "the server stops")
             return
-        waiting, most = self._waiting, self._sockets.settings.max_in_flight
+        waiting, most = self._waiting, self._most
         while waiting and self._running < most and not self._retired:
             message = waiting.popleft()
             self._waiting_bytes -= len(message)
@@ -290,6 +304,10 @@ class Socket:
 
     def _on_fault(self, error: BaseException, correlation_id: Any, reason: str) -> None:
         self._fail(error, correlation_id)
+        self._on_wrong(reason)
+
+    def _on_wrong(self, reason: str) -> None:
+        """The client did what it should not; who goes on with it is closed."""
         self._faults += 1
         if self._faults >= MALFORMED_MAX:
             self.line.close(1008, reason)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from tautomer.errors import ForbiddenError
 from tautomer.protocol.sockets import event_message
@@ -19,7 +19,7 @@ from tautomer.web.messages.message import Reply
 from tautomer.web.settings.origins import Origins, parse_origin
 from tautomer.web.sockets.mesh_events import MeshEvents
 from tautomer.web.sockets.methods import SocketMethods
-from tautomer.web.sockets.socket import Socket, SocketCall
+from tautomer.web.sockets.socket import Socket, TimedCall
 from tautomer.web.sockets.subscriptions import Subscriptions
 from tautomer.web.websocket.handshake import agree, upgrade_required
 from tautomer.web.websocket.line import HOSTED, OutgoingText, Takeover
@@ -27,11 +27,13 @@ from tautomer.web.websocket.line import HOSTED, OutgoingText, Takeover
 if TYPE_CHECKING:
     from tautomer.broker import Broker
     from tautomer.registry.endpoints import Endpoint
-    from tautomer.web.settings.records import SocketSettings
+    from tautomer.web.settings.records import Sites, SocketSettings
 
 __all__ = ["Sockets", "node_tag", "origin_stage"]
 
 log = logging.getLogger("tautomer.web")
+
+MakeSocket: TypeAlias = "Callable[[Sockets, str, dict[str, Any]], Socket]"
 
 CLOSED_AT_ONCE: Final = 100
 """Sockets that a stopping server closes at once; more in turns, so that not all come back in the same moment."""
@@ -68,7 +70,7 @@ class Sockets:
         self.subscriptions = Subscriptions()
         self.methods = SocketMethods(broker)
         self.events = MeshEvents(settings.events)
-        self.running: RunningRequests[SocketCall] = RunningRequests(broker.clock, lambda _call: None)
+        self.running: RunningRequests[TimedCall] = RunningRequests(broker.clock, lambda _call: None)
         #: Whether a call needs no more than its action's own chain.
         self.is_plain = not broker.calls_wrapped and broker.settings.max_call_level != 1
         self._calls_max = calls_max
@@ -84,6 +86,14 @@ class Sockets:
         """The innermost of the handshake's route: the reply after which the connection is a WebSocket.
 
         Raises:
+            As `take_over`.
+        """
+        return self.take_over(exchange, Socket)
+
+    def take_over(self, exchange: Exchange, make: MakeSocket) -> Reply:
+        """The same for sockets of another kind.
+
+        Raises:
             MoleculerClientError: The handshake is malformed.
         """
         request, settings = exchange.request, self.settings
@@ -96,12 +106,12 @@ class Sockets:
         if 0 < settings.connections_max <= len(self.open):
             return BUSY
         meta: dict[str, Any] = dict(exchange.ctx.meta)
-        return Takeover.of(agreement, settings.line, partial(self._make, meta))
+        return Takeover.of(agreement, settings.line, partial(self._make, make, meta))
 
-    def _make(self, meta: dict[str, Any]) -> Socket:
+    def _make(self, make: MakeSocket, meta: dict[str, Any]) -> Socket:
         self._count += 1
         digest = hashlib.blake2b(self._count.to_bytes(8, "big"), digest_size=12, key=self._key).hexdigest()
-        return Socket(self, f"{self._tag}-{digest}", meta)
+        return make(self, f"{self._tag}-{digest}", meta)
 
     # --- what sockets ask for ---
 
@@ -196,12 +206,14 @@ def node_tag(node_id: str) -> str:
     return hashlib.blake2b(node_id.encode(), digest_size=6).hexdigest()
 
 
-def origin_stage(settings: SocketSettings) -> Stage | Asks:
+def origin_stage(sites: Sites) -> Stage | Asks:
     """Refuse browsers whose page comes from a site that is not permitted: CORS says nothing of WebSockets.
 
     Who sends no ``Origin`` is no browser, and acts in nobody's name but its own.
+
+    Args:
+        sites: Those that are, beside that of the same host.
     """
-    sites = settings.origins
 
     def is_own(exchange: Exchange) -> bool:
         origin = exchange.request.header("origin")
