@@ -158,6 +158,14 @@ async def test_what_was_raised_on_purpose_is_told(door: Door, kind: str, error: 
         )
 
 
+async def test_rules_of_the_mark_hold_for_the_data(door: Door):
+    async with door() as dial, dial() as client:
+        assert {"count": 5} == (await client.call("ruled", count="5"))["data"]
+        error = (await client.call("ruled", count="many"))["error"]
+
+    assert ("ValidationError", 422, "count") == (error["exc_type"], error["code"], error["data"][0]["field"])
+
+
 @pytest.mark.parametrize("kind", ["unexpected", "cancelled", "exit"])
 async def test_of_other_errors_the_client_learns_nothing(door: Door, kind: str):
     async with door() as dial, dial() as client:
