@@ -199,7 +199,6 @@ class Page:
         await self.command("Input.dispatchKeyEvent", type="keyDown", **told)
         await self.command("Input.dispatchKeyEvent", type="keyUp", **{**told, "text": ""})
 
-    async def picture(self, file: Path) -> None:
+    async def picture(self) -> bytes:
         """What it looks like, as PNG: for whoever writes a test."""
-        told = await self.command("Page.captureScreenshot", format="png")
-        file.write_bytes(base64.b64decode(told["data"]))
+        return base64.b64decode((await self.command("Page.captureScreenshot", format="png"))["data"])

