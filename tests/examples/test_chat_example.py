@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -35,16 +36,18 @@ class Gateway:
         self._name = name
         self._nats = nats
         self._stack = stack
-        self.program = self.start()
+        self.program: Program
+        self.start()
 
-    def start(self) -> Program:
+    def start(self) -> None:
         self.program = self._stack.enter_context(
             Program(
                 *COMMAND, "-b", self._name, "-t", self._nats, env={"PORT": str(self.port), "CHAT_TOKENS": "s3cret=Bob"}
             )
         )
+
+    def wait(self) -> None:
         self.program.wait_for("node started")
-        return self.program
 
 
 @pytest.fixture
@@ -52,7 +55,10 @@ def gateways() -> Iterator[tuple[Gateway, Gateway]]:
     """Two, in one mesh."""
     with ExitStack() as stack:
         nats = stack.enter_context(NatsServer()).url
-        yield Gateway("left", nats, stack), Gateway("right", nats, stack)
+        made = Gateway("left", nats, stack), Gateway("right", nats, stack)
+        for gateway in made:
+            gateway.wait()
+        yield made
 
 
 # --- pages ---
@@ -183,10 +189,11 @@ def test_a_signal_stops_the_demo_and_all_that_it_started(number: signal.Signals)
     assert "Traceback" not in demo.output
 
 
-def test_a_port_that_is_taken_ends_the_demo_and_is_told(gateways: tuple[Gateway, Gateway]) -> None:
-    left, _ = gateways
-    with Program(FOLDER / "demo.py", "--ports", str(free_port()), str(left.port)) as demo:
-        assert 1 == demo.wait(50)
+def test_a_port_that_is_taken_ends_the_demo_and_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with Program(FOLDER / "demo.py", "--ports", str(free_port()), str(port)) as demo:
+            assert 1 == demo.wait(50)
 
     assert "right ended by itself" in demo.output
-    assert f"port {left.port} on 127.0.0.1 is already in use" in demo.output
+    assert f"port {port} on 127.0.0.1 is already in use" in demo.output

@@ -153,6 +153,11 @@ class Gateway:
         HubService.of(self._broker).take_in(sockets)
         return [self._socket_route]
 
+    @property
+    def opens_sockets(self) -> bool:
+        """Whether there are WebSockets to be had."""
+        return self._socket_path is not None
+
     # --- routes ---
 
     @property
