@@ -30,7 +30,7 @@ class Chat(Service):
     """Runs beside each gateway. Sockets stay at theirs; what is said goes to all.
 
     Clients hear ``said`` (a message), ``joined`` (``{room, member}``), ``left`` (``{room, id}``), and ``changed``
-    (``{room}``): a node has come or gone, so ask `who` again.
+    (``{room}``): a node has come or gone, so `join` again, and learn who is there now and what was missed.
 
     A member is ``{id, name, known}``, where `id` is that of its socket, and `known` says that the name is from the
     handshake's authentication. A message is ``{id, room, from, text, at}``, with the seconds since 1970.
@@ -117,11 +117,14 @@ class Chat(Service):
     @event("$node.disconnected")
     @event("$node.updated")
     def on_mesh(self, ctx: Context[Any]) -> None:
-        """With a node its members come and go, and nobody says so. One that is back soon after a crash is but updated."""
+        """With a node its members come and go, and nobody says so. One that is back soon after a crash is but updated.
+
+        Told to all, as between two nodes each learns of the other at another moment, and may have missed something.
+        """
         sockets = self.hub.connections()
         for channel in dict.fromkeys(one for socket_id in sockets for one in self.hub.get_subscriptions(socket_id)):
             if channel.startswith(PREFIX):
-                self.hub.broadcast(channel, "changed", {"room": channel.removeprefix(PREFIX)}, scope="local")
+                self.hub.broadcast(channel, "changed", {"room": channel.removeprefix(PREFIX)})
 
     @action(visibility="public", params={"room": ROOM})
     async def members_here(self, ctx: Context[Any]) -> list[dict[str, Any]]:

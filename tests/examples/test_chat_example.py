@@ -15,6 +15,7 @@ import pytest
 from tests.browser import Browser, Page, needs_browser
 from tests.programs import Program
 from tests.servers import NatsServer
+from tests.web.sockets.chat import open_client
 
 from .test_shop import free_port, listens
 
@@ -163,6 +164,27 @@ async def test_the_page_says_who_may_not_come_in_and_why(gateways: tuple[Gateway
         await hidden.until("document.getElementById('problem').textContent === 'a name is made of what can be seen'")
         for page in (known, stranger, hidden):
             assert [] == page.complaints
+
+
+# --- without a message broker ---
+
+
+@pytest.mark.parametrize("services", [[FOLDER / "chat.py", FOLDER / "gateway.py"], [FOLDER]])
+async def test_one_process_is_enough(services: list[Path]) -> None:
+    port = free_port()
+    with Program(sys.executable, "-m", "tautomer", "run", *services, env={"PORT": str(port)}) as node:
+        node.wait_for("node started")
+        async with open_client("127.0.0.1", port) as ann, open_client("127.0.0.1", port) as bob:
+            told = await ann.call("join", room="Lobby", name=" Ann ")
+            await bob.call("join", room="lobby", name="Bob")
+            await ann.call("say", room="lobby", text="hello")
+            heard = await bob.event("said")
+            refused = await bob.call("say", room="cellar", text="x")
+        assert 0 == node.end()
+
+    assert {"id": ann.socket_id, "name": "Ann", "known": False} == told["data"]["me"] == heard["from"]
+    assert ("hello", "NOT_IN_ROOM") == (heard["text"], refused["error"]["type"])
+    assert not [line for line in node.lines if "WARNING" in line or "ERROR" in line]
 
 
 # --- the demo ---

@@ -73,7 +73,7 @@ async function enter() {
     else if (!error.lost) line.renew();
     return;
   }
-  if (here === null || here.room !== room) return;
+  if (here?.room !== room) return;
   const first = here.me === undefined;
   here.me = told.me;
   mine.add(told.me.id);
@@ -153,14 +153,18 @@ function go(id) {
   remark(member, "left");
 }
 
-async function look() {
-  try {
-    const members = await line.call("chat.who", { room: here.room });
-    if (here !== null) count(members);
-  } catch {
-    // The line is lost, and to join again tells it, too.
-  }
+/** A node came or went: others than before are here, and of what was said meanwhile some may be new to us. */
+function look() {
+  again = looking;
+  if (looking) return;
+  looking = true;
+  enter().finally(() => {
+    looking = false;
+    if (again && here !== null) look();
+  });
 }
+let looking = false;
+let again = false;
 
 // --- messages ---
 
