@@ -135,6 +135,8 @@ async def test_two_pages_at_two_gateways_share_a_room_and_outlive_one_of_them(
             await until_said(page, *everything)
             await until_members(page, "Ann <b>bold</b>", "Bob")
             assert [] == page.complaints
+        await bob.evaluate("document.getElementById('leave').click()")
+        await until_members(ann, "Ann <b>bold</b>")
         for page, gateway in ((ann, left), (bob, right)):
             host = f"127.0.0.1:{gateway.port}/"
             assert [] == [
@@ -143,7 +145,7 @@ async def test_two_pages_at_two_gateways_share_a_room_and_outlive_one_of_them(
 
 
 @needs_browser
-async def test_the_page_says_who_may_not_come_in_and_why(gateways: tuple[Gateway, Gateway], tmp_path: Path) -> None:
+async def test_the_page_says_what_is_refused_and_why(gateways: tuple[Gateway, Gateway], tmp_path: Path) -> None:
     left, right = gateways
     async with Browser(tmp_path) as browser:
         known = await browser.open(f"{left.url}#token=s3cret&room=cellar")
@@ -151,6 +153,14 @@ async def test_the_page_says_who_may_not_come_in_and_why(gateways: tuple[Gateway
         await known.press("Enter")
         await known.until("document.querySelector('#members .known')?.textContent === 'Bob'")
         assert "cellar" == await known.evaluate("document.getElementById('title').textContent")
+
+        await known.evaluate("document.getElementById('text').value = 'x'.repeat(1001)")
+        await known.press("Enter")
+        refused = "document.querySelector('#messages [data-state=refused] .fate')"
+        await known.until(f"{refused}?.textContent.includes('1000 characters')")
+        # Its button sends it again: it waits, and is told the same.
+        await known.evaluate(f"{refused}.querySelector('button').click()")
+        await known.until(f"{refused}?.textContent.includes('1000 characters')")
 
         stranger = await browser.open(f"{right.url}#token=wrong")
         await stranger.until("document.activeElement.id === 'room'")
