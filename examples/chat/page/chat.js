@@ -319,6 +319,7 @@ $("room").value = address.get("room") ?? "lobby";
 if (token) {
   $("name").hidden = $("name-label").hidden = true;
   $("name").required = false;
-  $("room").focus();
 }
+// Not by `autofocus`, which comes at a moment of its own, and complains where it finds the focus taken.
+$(token ? "room" : "name").focus();
 if (window.matchMedia("(max-width: 40rem)").matches) $("who").open = false;
