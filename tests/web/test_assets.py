@@ -314,6 +314,19 @@ async def test_the_options_are_obeyed(door: OpenDoor, folder: Path):
     assert (b"secret", 404) == ((await at.get("/.env")).body, (await at.get("/docs/")).status)
 
 
+async def test_every_file_has_the_headers_of_the_settings(door: OpenDoor, folder: Path):
+    policy = {"Content-Security-Policy": "default-src 'self'", "cache-control": "no-store"}
+    at = await door(routes=[], assets={"folder": folder, "headers": policy})
+
+    first = await at.get("/")
+    again = await at.get("/", **{"If-None-Match": first.header("etag") or ""})
+    for answer, status in ((first, 200), (again, 304)):
+        assert status == answer.status
+        assert "default-src 'self'" == answer.header("content-security-policy")
+        assert ["no-store"] == [value for name, value in answer.headers if name == "cache-control"]
+    assert (await at.get("/none")).header("content-security-policy") is None
+
+
 async def test_without_html_a_folder_has_no_index(door: OpenDoor, folder: Path):
     at = await door(routes=[], assets={"folder": folder, "html": False})
 
@@ -334,7 +347,11 @@ async def test_without_html_a_folder_has_no_index(door: OpenDoor, folder: Path):
         ({"folder": ".", "options": {"index": "../x"}}, "settings.assets.options.index is the name of one file"),
         ({"folder": ".", "options": {"maxAge": "1d"}}, "settings.assets.options.maxAge is a number"),
         ({"folder": ".", "options": {"extensions": ["html"]}}, "extensions is not supported yet"),
-        ({"folder": ".", "options": {"setHeaders": print}}, "setHeaders is not supported yet"),
+        ({"folder": ".", "options": {"setHeaders": print}}, "setHeaders is not supported yet: use 'headers'"),
+        ({"folder": ".", "headers": {"X-A": 5}}, "settings.assets.headers takes names and texts"),
+        ({"folder": ".", "headers": {"X A": "b"}}, "settings.assets.headers takes names and texts"),
+        ({"folder": ".", "headers": {"X-A": "b\r\nX-B: c"}}, "settings.assets.headers takes names and texts"),
+        ({"folder": ".", "headers": {"Content-Length": "0"}}, "settings.assets.headers takes names and texts"),
         ({"folder": ".", "options": {"acceptRanges": False}}, "options.acceptRanges cannot be turned off: ranges are"),
         (
             {"folder": ".", "options": {"cacheControl": False}},

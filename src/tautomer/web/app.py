@@ -149,6 +149,11 @@ class Gateway:
         self._socket_route = Route(route, self._pipelines, self._own_service)
         return sockets
 
+    @property
+    def opens_sockets(self) -> bool:
+        """Whether there are WebSockets to be had."""
+        return self._socket_path is not None
+
     def _socket_routes(self) -> list[Route]:
         """The route of its WebSockets, while there are any to be had."""
         sockets = self.sockets

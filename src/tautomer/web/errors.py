@@ -19,6 +19,7 @@ __all__ = [
     "ERR_UNABLE_DECODE_PARAM",
     "BadRequest",
     "BadRequestError",
+    "ChannelError",
     "Conflict",
     "ConflictError",
     "ConnectionNotFound",
@@ -195,6 +196,16 @@ class IncorrectSignature(BadRequestError):
 
     type = "INCORRECT_SIGNATURE"
     message = "Incorrect signature"
+
+
+class ChannelError(BadRequestError, ValueError):
+    """A socket cannot hear that channel: it is no text of a fitting length, or one too many.
+
+    Its name is often made of what a client has sent, so clients are told.
+    """
+
+    type = "CHANNEL_REFUSED"
+    message = "No such channel can be heard"
 
 
 class UnserializableValueError(GatewayError):

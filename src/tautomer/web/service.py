@@ -119,8 +119,7 @@ class ApiGatewayService(Service):
         """
         options = self.options
         gateway = Gateway(self.broker, options, self.full_name)
-        sockets = options.websocket
-        if not gateway.all_routes and options.assets is None and not (sockets and sockets.asked_for):
+        if not gateway.all_routes and options.assets is None and not gateway.opens_sockets:
             self.logger.warning("the gateway has no routes: nothing but its own pages will be answered")
         try:
             server = self._http_server(gateway) if options.server else self._asgi_door(gateway)

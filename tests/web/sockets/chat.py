@@ -71,6 +71,10 @@ class Room(Service):
         self.ended.put_nowait(name)
         return name
 
+    @websocket_rpc(params={"count": "number|convert"})
+    async def ruled(self, socket_id: str, count: int) -> Any:
+        return {"count": count}
+
     @websocket_rpc(expected_exceptions=Expected)
     async def fail(self, socket_id: str, kind: str) -> Any:
         if kind == "expected":

@@ -158,6 +158,23 @@ async def test_what_was_raised_on_purpose_is_told(door: Door, kind: str, error: 
         )
 
 
+async def test_a_client_is_told_of_a_channel_that_cannot_be(door: Door, caplog: pytest.LogCaptureFixture):
+    """Its name is made of what the client has sent, so it is the client's fault."""
+    async with door() as dial, dial() as client:
+        error = (await client.call("join", channel="x" * 201))["error"]
+
+    assert ("ChannelError", 400, "CHANNEL_REFUSED") == (error["exc_type"], error["code"], error["type"])
+    assert [] == [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_rules_of_the_mark_hold_for_the_data(door: Door):
+    async with door() as dial, dial() as client:
+        assert {"count": 5} == (await client.call("ruled", count="5"))["data"]
+        error = (await client.call("ruled", count="many"))["error"]
+
+    assert ("ValidationError", 422, "count") == (error["exc_type"], error["code"], error["data"][0]["field"])
+
+
 @pytest.mark.parametrize("kind", ["unexpected", "cancelled", "exit"])
 async def test_of_other_errors_the_client_learns_nothing(door: Door, kind: str):
     async with door() as dial, dial() as client:
@@ -187,7 +204,7 @@ async def test_of_other_errors_the_client_learns_nothing(door: Door, kind: str):
         ({"method": "who", "data": {"ctx": 1}, "correlation_id": 1}, "IncorrectSignature", "unknown argument 'ctx'"),
         ({"data": {}, "correlation_id": 1}, "MalformedRequest", "a message has a 'method', which is a text"),
         ({"method": "fail", "data": {"kind": "result"}, "correlation_id": 1}, "UnserializableValueError", None),
-        ({"method": "join", "data": {"channel": ""}, "correlation_id": 1}, "InternalServerError", None),
+        ({"method": "join", "data": {"channel": ""}, "correlation_id": 1}, "ChannelError", None),
     ],
 )
 async def test_a_bad_call_has_its_error_and_harms_nobody(door: Door, message: Any, kind: str, value: str | None):

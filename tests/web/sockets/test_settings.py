@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from tautomer import ApiGatewayService, Broker
 from tautomer.errors import ServiceSchemaError
 from tautomer.web.settings.loading import read_settings
 from tautomer.web.settings.records import SocketSettings
 from tautomer.web.websocket.line import LineLimits
+from tests.web.sockets.chat import Room
 
 
 def read(websocket: Any, **more: Any) -> SocketSettings | None:
@@ -102,3 +104,19 @@ def test_sites_that_may_read_answers_may_open_sockets_if_they_are_listed():
     assert read({}, cors={"origin": ["https://a.example"]}).origins.permit("https://a.example")
     assert read({}, cors=True).origins is None
     assert "*" == read({"origins": "*"}).origins
+
+
+@pytest.mark.parametrize(
+    ("services", "websocket", "warned"), [((), None, 1), ((), True, 0), ((Room,), None, 0), ((Room,), False, 1)]
+)
+async def test_a_gateway_that_answers_nobody_says_so(
+    caplog: pytest.LogCaptureFixture, services: Any, websocket: Any, warned: int
+):
+    chosen = {} if websocket is None else {"websocket": websocket}
+    broker = Broker()
+    for service in services:
+        await broker.register(service)
+    await broker.register(ApiGatewayService(settings={"ip": "127.0.0.1", "port": 0, **chosen}))
+
+    async with broker:
+        assert warned == sum("the gateway has no routes" in record.message for record in caplog.records)

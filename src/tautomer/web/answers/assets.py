@@ -47,7 +47,10 @@ class Assets:
         self._prefix = fold(settings.path).rstrip("/") + "/"
         self._files = StaticFiles(directory=settings.folder)
         immutable = ", immutable" if settings.immutable else ""
-        self._cache = ("Cache-Control", f"public, max-age={settings.max_age}{immutable}")
+        # One of the settings' own takes the place of ours.
+        headers = {"cache-control": ("Cache-Control", f"public, max-age={settings.max_age}{immutable}")}
+        headers.update({name.lower(): (name, value) for name, value in settings.headers})
+        self._headers = headers
         # What is not sent cannot be compared.
         self._unsent = {name for name, sent in _sent(settings).items() if not sent}
         self._unread = {_COMPARED[name] for name in self._unsent}
@@ -126,9 +129,9 @@ class Assets:
         reply.headers = [
             (name, with_charset(value) if name == "content-type" else value)
             for name, value in reply.headers
-            if name not in self._unsent
+            if name not in self._unsent and name not in self._headers
         ]
-        reply.headers.append(self._cache)
+        reply.headers += self._headers.values()
         return reply
 
     def _validators(self, file: str, status: os.stat_result, scope: Scope) -> tuple[str | None, str | None]:

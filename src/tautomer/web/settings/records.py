@@ -233,6 +233,7 @@ class AssetSettings:
         etag: Whether ``ETag`` is sent.
         last_modified: Whether ``Last-Modified`` is sent.
         redirect: Whether a folder with an index gets its slash; else it is there with a slash only.
+        headers: Name and value of more headers of every file, each in the place of one of ours.
     """
 
     folder: str
@@ -244,6 +245,7 @@ class AssetSettings:
     etag: bool = True
     last_modified: bool = True
     redirect: bool = True
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @record

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, TypedDict
 
+from tautomer.web.messages.header_lines import header_line
 from tautomer.web.routing.aliases import join_path, snake
 from tautomer.web.settings.reading import Notes, Reader, a_bool, a_mapping, a_text
 from tautomer.web.settings.records import AssetSettings, UnixSocket
@@ -33,7 +34,7 @@ _OPTIONS_LATER: Final = {
     "cache_control": "use 'maxAge' and 'immutable'",
     "fallthrough": "what is not there is answered 404",
     "extensions": "",
-    "set_headers": "",
+    "set_headers": "use 'headers', beside 'options'",
 }
 # Of these `true` asks for what is so anyway.
 _ALWAYS_ON: Final = ("accept_ranges", "cache_control", "fallthrough")
@@ -188,6 +189,7 @@ def _assets(given: Mapping[str, object] | None, where: str, notes: Notes) -> Ass
     folder = reader.take("folder", None, _folder)
     path = join_path(reader.take("path", "/", a_text))
     html = reader.take("html", True, a_bool)
+    headers = reader.take("headers", (), _headers)
     options = dict(reader.take("options", {}, a_mapping))
     if "folder" not in given:
         notes.faults.append(f"{where}.folder is missing: which folder's files are to be served?")
@@ -218,6 +220,7 @@ def _assets(given: Mapping[str, object] | None, where: str, notes: Notes) -> Ass
         etag=etag,
         last_modified=last_modified,
         redirect=redirect,
+        headers=headers,
     )
 
 
@@ -232,6 +235,16 @@ def _folder(value: object) -> str:
     if not os.path.isdir(folder):
         raise ValueError(f"is the path of a folder; there is none at '{folder}'")
     return folder
+
+
+def _headers(value: object) -> tuple[tuple[str, str], ...]:
+    """Headers that may go out as they are written."""
+    found = []
+    for name, text in a_mapping(value).items():
+        if not isinstance(text, str) or header_line(str(name), text) != f"{name}: {text}\r\n":
+            raise ValueError(f"takes names and texts of ASCII, but framing and Date; not {name!r:.80}: {text!r:.80}")
+        found.append((str(name), text))
+    return tuple(found)
 
 
 def _index(value: object) -> str:

@@ -33,6 +33,7 @@ def websocket_rpc(function: M, /) -> M: ...
 def websocket_rpc(
     *,
     name: str | None = None,
+    params: Any = None,
     expected_exceptions: type[Exception] | Sequence[type[Exception]] = (),
     timeout: float | None = None,
     blocking: bool | None = None,
@@ -43,6 +44,7 @@ def websocket_rpc(
     /,
     *,
     name: str | None = None,
+    params: Any = None,
     expected_exceptions: type[Exception] | Sequence[type[Exception]] = (),
     timeout: float | None = None,
     blocking: bool | None = None,
@@ -56,6 +58,7 @@ def websocket_rpc(
 
     Args:
         name: Name of the method, if it is not the function's.
+        params: Schema of the data, as for `@action`; the method gets what the validator made of it.
         expected_exceptions: Exceptions that clients are told of, with class, arguments and text.
         timeout: Seconds the method may take.
         blocking: Whether it runs in a thread, where that is not as above.
@@ -79,6 +82,7 @@ def websocket_rpc(
         in_thread = not inspect.iscoroutinefunction(marked) if blocking is None else blocking
         mark = ActionMark(
             name=name,
+            params=params,
             visibility="protected",
             timeout=timeout,
             where="thread" if in_thread else "loop",

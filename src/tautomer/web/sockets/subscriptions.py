@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from tautomer.web.errors import ChannelError
+
 __all__ = ["CHANNELS_MAX", "CHANNEL_CHARS_MAX", "Subscriptions"]
 
 CHANNELS_MAX: Final = 100
@@ -34,16 +36,16 @@ class Subscriptions:
         """Let a socket hear a channel. Repeating it is harmless.
 
         Raises:
-            ValueError: The channel is no text of 1 to `CHANNEL_CHARS_MAX` characters, or the socket hears
+            ChannelError: The channel is no text of 1 to `CHANNEL_CHARS_MAX` characters, or the socket hears
                 `CHANNELS_MAX` others already.
         """
         if not isinstance(channel, str) or not 1 <= len(channel) <= CHANNEL_CHARS_MAX:
-            raise ValueError(f"a channel is a text of 1 to {CHANNEL_CHARS_MAX} characters, not {channel!r:.80}")
+            raise ChannelError(f"a channel is a text of 1 to {CHANNEL_CHARS_MAX} characters, not {channel!r:.80}")
         heard = self._channels.get(socket_id)
         if heard is None:
             heard = self._channels[socket_id] = {}
         elif channel not in heard and len(heard) >= CHANNELS_MAX:
-            raise ValueError(f"a socket hears {CHANNELS_MAX} channels at most")
+            raise ChannelError(f"a socket hears {CHANNELS_MAX} channels at most")
         heard[channel] = None
         self._members.setdefault(channel, {})[socket_id] = None
 
