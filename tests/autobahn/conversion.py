@@ -23,7 +23,9 @@ NAME = "autobahntestsuite"
 SYNTAX = ("except", "has_key", "import", "ne", "print", "raise", "unicode", "xrange")
 MODULES = ("_version.py", "caseset.py", "fuzzing.py")
 
-INIT = f'"""The parts of {NAME} that a fuzzing client needs, converted."""\nfrom ._version import __version__ as version\n'
+INIT = (
+    f'"""The parts of {NAME} that a fuzzing client needs, converted."""\nfrom ._version import __version__ as version\n'
+)
 # The look of HTML reports, which are not made.
 REPORT = "CSS_COMMON = CSS_DETAIL_REPORT = CSS_MASTER_REPORT = JS_MASTER_REPORT = ''\n"
 

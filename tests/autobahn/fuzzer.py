@@ -12,12 +12,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import latin
+import latin  # type: ignore[import-not-found,unused-ignore]
 from autobahntestsuite import fuzzing  # type: ignore[import-not-found,unused-ignore]
 from twisted.internet import reactor  # type: ignore[import-not-found,unused-ignore]
 from twisted.python import log  # type: ignore[import-not-found,unused-ignore]
 
 INDEX = "index.json"
+PATIENCE = 10.0
+TIMEOUTS = {"openHandshakeTimeout": 50.0, "closeHandshakeTimeout": 10.0, "serverConnectionDropTimeout": 10.0}
 
 octets = latin.octets
 
@@ -50,6 +52,20 @@ class Wire(fuzzing.FuzzingClientProtocol):  # type: ignore[misc]
 
     def onPong(self, payload: bytes) -> None:
         super().onPong(payload.decode("latin-1"))
+
+    # --- how long they wait ---
+
+    # What ends a case that should have ended by itself is put off: a busy machine is no fault of the server's.
+
+    def killAfter(self, delay: float) -> None:
+        super().killAfter(delay * PATIENCE)
+
+    def closeAfter(self, delay: float) -> None:
+        super().closeAfter(delay * PATIENCE)
+
+    def continueLater(self, delay: float, fun: Any, tag: str | None = None) -> None:
+        # "B" is what 6.4.* only come to with a server that has not refused the text that it could have by then.
+        super().continueLater(delay * PATIENCE if tag == "B" else delay, fun, tag)
 
     # --- the log of the wire, a part of the reports ---
 
@@ -88,7 +104,8 @@ def main(url: str, folder: str, cases: list[str], excluded: list[str]) -> None:
     fuzzing.FuzzingClientProtocol = Wire
     log.startLogging(sys.stderr, setStdout=False)  # Errors within a case would else be seen by nobody.
     server = {"agent": "tautomer", "url": url}
-    Run({"outdir": folder, "servers": [server], "cases": cases, "exclude-cases": excluded})
+    spec = {"outdir": folder, "servers": [server], "cases": cases, "exclude-cases": excluded, "options": TIMEOUTS}
+    Run(spec)
     reactor.run()
     if not Path(folder, INDEX).exists():
         raise SystemExit("the run ended without a report")
