@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from tautomer import ApiGatewayService, Broker
 from tautomer.web import Reply, Request
@@ -20,8 +20,7 @@ from tautomer.web.websocket.line import Line, OutgoingText, Takeover
 class OutgoingBinary(OutgoingText):
     """As the gateway sends a text, of the other kind. It has none to send itself."""
 
-    __slots__ = ()
-    opcode = BINARY
+    opcode: ClassVar[int] = BINARY
 
 
 class Echo:
@@ -32,7 +31,7 @@ class Echo:
     def opened(self, line: Line) -> None:
         self.line = line
 
-    def on_text(self, message: bytes) -> None:
+    def on_text(self, message: bytes, alone: bool = False) -> None:
         self.line.send(OutgoingText(message))
 
     def on_binary(self, message: bytes) -> None:

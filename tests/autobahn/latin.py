@@ -1,11 +1,12 @@
 """What the converted suite takes from elsewhere, for strings whose characters are bytes (Latin-1).
 
-A module of the suite's own environment, beside the converted package: nothing of this project is imported here.
+A module of `fuzzer.py`, in the suite's own environment: nothing of this project is imported here.
 """
 
 from __future__ import annotations
 
 import binascii
+import sys
 from pathlib import Path
 
 from autobahn.websocket import utf8validator  # type: ignore[import-not-found,unused-ignore]
@@ -24,7 +25,8 @@ hexlify = b2a_hex
 
 
 def resource_filename(package: str, name: str) -> str:
-    return str(Path(__file__).parent / package / name)
+    """Path of a file of the converted package."""
+    return str(Path(str(sys.modules[package].__file__)).parent / name)
 
 
 class Utf8Validator:

@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 HERE = Path(__file__).parent
-PROGRAMS = [HERE / name for name in ("conversion.py", "fuzzer.py", "latin.py")]
+CONVERSION, FUZZER = HERE / "conversion.py", HERE / "fuzzer.py"
 LIBRARIES = ("autobahn==26.10.2", "twisted==26.10.0", "fissix==24.4.24")
 VERSION = "25.10.1"
 # What the package index has to give: the conversion is made for this very text.
@@ -65,12 +65,11 @@ def need() -> Path:
     return found
 
 
-async def run(url: str, *cases: str, excluded: tuple[str, ...] = (), seconds: float = 60.0) -> dict[str, Any]:
+async def run(url: str, *cases: str, seconds: float = 50.0) -> dict[str, Any]:
     """Run cases against a server. Returns the suite's records of them, by id.
 
     Args:
         cases: Ids, and patterns such as ``"9.*"``.
-        excluded: Those that are left out of these.
         seconds: How long all of it may take.
 
     Raises:
@@ -79,10 +78,12 @@ async def run(url: str, *cases: str, excluded: tuple[str, ...] = (), seconds: fl
     folder = need()
     with tempfile.TemporaryDirectory(prefix="autobahn-") as name:
         reports, said = Path(name, "reports"), Path(name, "said")
-        program = [str(folder / "bin" / "python"), str(folder / "fuzzer.py"), url, str(reports), *cases]
+        program = [str(folder / "bin" / "python"), str(FUZZER), url, str(reports), *cases]
+        # Where the converted package is.
+        variables = {**os.environ, "PYTHONPATH": str(folder)}
         with said.open("wb") as out:
             process = await asyncio.create_subprocess_exec(
-                *program, "--not", *excluded, stdout=out, stderr=asyncio.subprocess.STDOUT
+                *program, stdout=out, stderr=asyncio.subprocess.STDOUT, env=variables
             )
         try:
             async with asyncio.timeout(seconds):
@@ -108,9 +109,8 @@ def _cache() -> Path:
 
 
 def _wanted() -> str:
-    parts = [file.read_bytes() for file in PROGRAMS]
-    parts += [text.encode() for text in (*LIBRARIES, SHA256, sys.version, sys.base_prefix)]
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+    parts = (CONVERSION.read_text("utf-8"), *LIBRARIES, SHA256, sys.version, sys.base_prefix)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 def _install(folder: Path) -> None:
@@ -129,7 +129,7 @@ def _install(folder: Path) -> None:
             packed.extractall(name, filter="data")
         unpacked = Path(name, f"autobahntestsuite-{VERSION}", "autobahntestsuite")
         converted = subprocess.run(
-            [python, str(HERE / "conversion.py"), str(unpacked), str(folder)],
+            [python, str(CONVERSION), str(unpacked), str(folder)],
             capture_output=True,
             text=True,
             check=False,
@@ -137,8 +137,6 @@ def _install(folder: Path) -> None:
         )
     if converted.returncode:
         raise RuntimeError(f"the suite does not convert: {converted.stderr[-2000:]}")
-    for program in PROGRAMS:
-        shutil.copy(program, folder)
 
 
 def _fetch(*command: str) -> None:
