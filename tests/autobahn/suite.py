@@ -117,7 +117,7 @@ def _install(folder: Path) -> None:
     shutil.rmtree(folder / "lib", ignore_errors=True)  # Of an attempt that came to no end.
     python = str(folder / "bin" / "python")
     _fetch(sys.executable, "-m", "venv", str(folder))
-    pip = (python, "-m", "pip", "--disable-pip-version-check", "--quiet")
+    pip = (python, "-m", "pip", "--disable-pip-version-check", "--quiet", "--retries", "2", "--timeout", "30")
     _fetch(*pip, "install", *LIBRARIES)
     with tempfile.TemporaryDirectory(prefix="autobahn-") as name:
         source = ("--no-deps", "--no-binary", "autobahntestsuite", "--dest", name)
@@ -145,5 +145,5 @@ def _fetch(*command: str) -> None:
     except subprocess.TimeoutExpired as late:
         raise SuiteMissing(f"Autobahn's test suite was not installed in {INSTALL_SECONDS} s") from late
     if done.returncode:
-        tail = " | ".join((done.stderr or done.stdout).strip().splitlines()[-3:])
-        raise SuiteMissing(f"Autobahn's test suite cannot be had from the package index: {tail}")
+        last = (done.stderr or done.stdout).strip().splitlines()[-1:]
+        raise SuiteMissing(f"Autobahn's test suite cannot be had from the package index: {' '.join(last)}")
