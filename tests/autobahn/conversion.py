@@ -38,8 +38,10 @@ REPLACED: dict[str, list[tuple[str, str, int]]] = {
     # The case is not run by the suite either, and is made with what zope.interface no longer has.
     "case/__init__.py": [(r"from \.case9_9_1 import \*", "", 1)],
     "fuzzing.py": [
-        # What today's autobahn no longer takes; and TLS, which is not needed and wants one more library.
+        # What today's autobahn no longer takes, or names otherwise.
         (r", debug = debug, debugCodePaths = debug\)", ")", 2),
+        (r"self\.failConnection\(\)", "self._fail_connection()", 1),
+        # TLS is not needed, and wants one more library.
         (r"from twisted\.internet import reactor, ssl", "from twisted.internet import reactor", 1),
         (r"self\.contextFactory = ssl\.ClientContextFactory\(\)", "self.contextFactory = None", 1),
     ],

@@ -7,14 +7,15 @@ compression are what everybody gets.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from tautomer import ApiGatewayService, Broker
 from tautomer.web import Reply, Request
+from tautomer.web.stages.use import CallNext
 from tautomer.web.websocket.frames import BINARY
-from tautomer.web.websocket.line import Line, OutgoingText, Takeover
+from tautomer.web.websocket.line import Line, OutgoingText, Session, Takeover
 
 
 class OutgoingBinary(OutgoingText):
@@ -47,20 +48,27 @@ class Echo:
         pass
 
 
-async def echo_stage(request: Request, call_next: Any) -> Reply:
-    reply = await call_next(request)
-    if isinstance(reply, Takeover):
-        reply.session = Echo
-    return cast(Reply, reply)
+class Silent(Echo):
+    """A session that hears, and says nothing."""
+
+    def on_text(self, message: bytes, alone: bool = False) -> None:
+        pass
 
 
 @asynccontextmanager
-async def echo_gateway(**websocket: Any) -> AsyncIterator[str]:
+async def echo_gateway(session: Callable[[], Session] = Echo, **websocket: Any) -> AsyncIterator[str]:
     """A started gateway; its address as a WebSocket's URL.
 
     Args:
         **websocket: Settings of its WebSockets.
     """
+
+    async def echo_stage(request: Request, call_next: CallNext) -> Reply:
+        reply = await call_next(request)
+        if isinstance(reply, Takeover):
+            reply.session = session
+        return reply
+
     broker = Broker("echo")
     gateway = ApiGatewayService(
         settings={"port": 0, "ip": "127.0.0.1", "websocket": {**websocket, "use": [echo_stage]}}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from . import suite
-from .echo_gateway import echo_gateway
+from .echo_gateway import Silent, echo_gateway
 from .findings import Findings
 
 # The cases send messages of 16 MB, and of 65,536 fragments, and none is a stranger.
@@ -71,10 +71,20 @@ async def test_compressed_messages_of_all_sizes_pass(url: str, section: str) -> 
     assert DEFLATE_SIZES == len(findings.cases)
 
 
-async def test_the_client_tells_a_server_that_does_less(url: str) -> None:
+async def test_the_client_tells_a_server_that_does_less() -> None:
+    suite.need()
     async with echo_gateway(compression=False, max_message=1000) as weaker:
         findings = Findings(await suite.run(weaker, "1.1.1", "1.1.6", "13.1.1"))
 
     seen = {case: one["behavior"] for case, one in findings.cases.items()}
     assert {"1.1.1": "OK", "1.1.6": "FAILED", "13.1.1": "UNIMPLEMENTED"} == seen
     assert ["1.1.6", "13.1.1"] == [fault.partition(":")[0] for fault in findings.faults()]
+
+
+@pytest.mark.full
+async def test_the_client_gives_up_on_a_server_that_does_not_answer() -> None:
+    suite.need()
+    async with echo_gateway(Silent) as silent:
+        findings = Findings(await suite.run(silent, "6.5.1", "6.5.2"))
+
+    assert {"6.5.1": "FAILED", "6.5.2": "FAILED"} == {case: one["behavior"] for case, one in findings.cases.items()}
