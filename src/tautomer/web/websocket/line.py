@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, cast
+from typing import Any, ClassVar, Final, Protocol, cast
 
 from tautomer.web.messages.message import Reply
 from tautomer.web.websocket.deflate import COMPRESS_BYTES_MIN, Deflate
@@ -45,6 +45,8 @@ class OutgoingText:
 
     __slots__ = ("_deflated", "_frame", "_text", "data")
 
+    opcode: ClassVar[int] = TEXT
+
     def __init__(self, data: bytes) -> None:
         self.data = data
         self._frame: bytes | None = None
@@ -56,13 +58,13 @@ class OutgoingText:
         if deflate is None or len(self.data) < COMPRESS_BYTES_MIN:
             made = self._frame
             if made is None:
-                made = self._frame = frame(TEXT, self.data)
+                made = self._frame = frame(self.opcode, self.data)
             return made
         if self._deflated is None:
             self._deflated = {}
         packed = self._deflated.get(deflate.window_bits)
         if packed is None:
-            packed = self._deflated[deflate.window_bits] = frame(TEXT, deflate.deflate(self.data), deflated=True)
+            packed = self._deflated[deflate.window_bits] = frame(self.opcode, deflate.deflate(self.data), deflated=True)
         return packed
 
     @property
