@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tautomer.commands.request_cache import request_context
     from tautomer.microservice import MicroService, ServiceRegistry
     from tautomer.runner import run
+    from tautomer.timer_marks import cron, timer
     from tautomer.web.decorators import exposed_method, private_api_method, public_method
     from tautomer.web.entrypoint.mark import http
     from tautomer.web.entrypoint.request import HttpRequest
@@ -73,6 +74,7 @@ __all__ = [
     "action",
     "command",
     "component",
+    "cron",
     "errors",
     "event",
     "exposed_method",
@@ -81,6 +83,7 @@ __all__ = [
     "public_method",
     "request_context",
     "run",
+    "timer",
     "websocket_rpc",
 ]
 
@@ -106,12 +109,14 @@ _LAZY = {
     "ServiceRegistry": "tautomer.microservice",
     "command": "tautomer.commands.function",
     "component": "tautomer.commands.component",
+    "cron": "tautomer.timer_marks",
     "exposed_method": "tautomer.web.decorators",
     "http": "tautomer.web.entrypoint.mark",
     "private_api_method": "tautomer.web.decorators",
     "public_method": "tautomer.web.decorators",
     "request_context": "tautomer.commands.request_cache",
     "run": "tautomer.runner",
+    "timer": "tautomer.timer_marks",
     "ConnectionNotFound": "tautomer.web.errors",
     "WebSocketHub": "tautomer.web.sockets.hub",
     "WebSocketHubProvider": "tautomer.web.sockets.hub",

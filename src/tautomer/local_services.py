@@ -20,6 +20,7 @@ from tautomer.protocol.packets import subscription_key
 from tautomer.registry.endpoints import Endpoint, EventEndpoint
 from tautomer.registry.registry import Registry, ServiceEntry
 from tautomer.service import Service, as_service, dependency_list
+from tautomer.timers import Timers
 
 if TYPE_CHECKING:
     from tautomer.broker import Broker
@@ -33,6 +34,7 @@ class LocalServices:
 
     Attributes:
         all: Every service taken in, in that order.
+        timers: What the node's clock asks for.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class LocalServices:
         self._unborn: dict[int, list[Awaitable[None]]] = {}
         self._begun: set[int] = set()
         self.all: list[Service] = []
+        self.timers = Timers(broker, registry)
         self._expected: list[Service] = []
 
     def expect(self, service: Service) -> None:
@@ -130,6 +133,7 @@ class LocalServices:
             # Before anybody can hear of the service: who calls at once must find it (protocol section 2.3).
             await balanced.renew()
         self._broker.services_changed()
+        self.timers.add(actions)
         await notify(self._ring, "service_started", service)
         log.info("service started", extra={"service": service.full_name})
 
@@ -192,10 +196,12 @@ class LocalServices:
         limit = self._limit(service)
         await notify(self._ring, "service_stopping", service, backwards=True, timeout=limit)
         if entry is not None:
+            self.timers.rest(entry)
             if (balanced := self._balanced()) is not None:
                 await balanced.renew(without=entry)
             self._registry.unregister_local(entry)
             self._broker.services_changed()
+            await self.timers.finish(limit, (asyncio.current_task(),), entry)
         await self._bounded(service, "stopped")
         await notify(self._ring, "service_stopped", service, backwards=True, timeout=limit)
         log.info("service stopped", extra={"service": service.full_name})
