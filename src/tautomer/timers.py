@@ -165,9 +165,10 @@ class _Timer:
     def _tick(self) -> None:
         beat, now = self._beat, self._now()
         assert beat is not None
+        late = now - beat.next  # Of several, how late the first is: for so long nobody looked.
         try:
             if (due := beat.take(now)) is not None:
-                self._on_due(due, now - due.at)
+                self._on_due(due, late)
         finally:
             wait = min(max(beat.left(self._now()), _LEAST), LOOK_MAX)
             self._handle = asyncio.get_running_loop().call_later(wait, self._tick)
@@ -176,7 +177,7 @@ class _Timer:
         if self._rule.once_per == "mesh":
             if not self._is_ours():
                 return
-            # By then the others take a node that is silent for gone, and have done what was its own.
+            # By then others take a node that stood still for gone, and have done what was its own.
             if late > self._broker.settings.heartbeat_timeout:
                 self.missed += 1 + due.missed
                 log.warning(
