@@ -186,6 +186,29 @@ class Context(msgspec.Struct, Generic[P], eq=False, weakref=True):
         return made  # type: ignore[no-any-return]  # As above.
 
     @property
+    def call_id(self) -> str:
+        """For logs, as nameko has it: what is being run, and the id of this call: ``users.get.4f3c…``."""
+        endpoint = self.endpoint
+        if self.event_name is not None and endpoint is not None:
+            return f"{endpoint.service.full_name}.{self.event_name}.{self.id}"
+        return self.id if endpoint is None else f"{endpoint.name}.{self.id}"
+
+    @property
+    def call_id_stack(self) -> list[str]:
+        """The calls that led here, the outermost first, and this one (`Settings.parent_calls_tracked`).
+
+        What led to a call of another node is not known beyond the service and the id of the call that made it.
+        """
+        stack, ctx, left = [self.call_id], self, self.broker.settings.parent_calls_tracked
+        while left > 0 and (ctx.parent is not None or ctx._parent_id is not None):
+            if ctx.parent is None:
+                stack.append(f"{ctx._caller}.{ctx._parent_id}" if ctx._caller else str(ctx._parent_id))
+                break
+            ctx, left = ctx.parent, left - 1
+            stack.append(ctx.call_id)
+        return stack[::-1]
+
+    @property
     def user(self) -> Any:
         """Who is asking, as authentication at the gateway left it in ``meta["user"]``; None if nobody."""
         return None if self._meta is None else self._meta.get("user")

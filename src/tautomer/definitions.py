@@ -36,10 +36,12 @@ class Binder(msgspec.Struct, frozen=True):
         bind: From a bound method to what is called with the context; a `def` stays one, and so does an `async def`.
         describe: From a bound method to a schema of its params, for a mark that has none, and to what more of it is
             told to other nodes.
+        door: The mark whose methods only a gateway of their node brings calls to, such as ``@http``; empty for others.
     """
 
     bind: Callable[[Method], Method]
     describe: Callable[[Method], tuple[Any, dict[str, Any]]]
+    door: str = ""
 
 
 OncePer: TypeAlias = Literal["node", "mesh"]

@@ -167,15 +167,16 @@ class LocalServices:
         if any(service.metadata.get("$category") == "gateway" for service in self.all):
             return
         waiting = [
-            service.action_name(one.name)
+            (service.action_name(one.name), one.binder.door)
             for service in self.all
             for one in service.action_defs()
-            if "http" in one.extra
+            if one.binder is not None and one.binder.door
         ]
         if waiting:
             log.warning(
-                "methods with @http and no gateway: register an ApiGatewayService, or use tautomer.run",
-                extra={"methods": ", ".join(waiting[:10])},
+                "methods with %s and no gateway: register an ApiGatewayService, or use tautomer.run",
+                " and ".join(sorted({door for _, door in waiting})),
+                extra={"methods": ", ".join([name for name, _ in waiting][:10])},
             )
 
     async def tell_stopping(self) -> None:
