@@ -92,7 +92,7 @@ def cron(
     """Mark a method as one that is called at the times of a cron expression.
 
     Fields are minute, hour, day of month, month and day of week: ``*``, numbers, ranges (``1-5``), steps (``*/15``), lists
-    with commas, and names (``jan``, ``mon-fri``); or one of ``@yearly``, ``@monthly``, ``@weekly``, ``@daily``, ``@hourly``. Where
+    with commas, names (``jan``, ``mon-fri``), and ``L``, ``LW``, ``fri#1``, ``5L`` for days; or one of ``@yearly``, ``@monthly``, ``@weekly``, ``@daily``, ``@hourly``. Where
     both kinds of days are restricted, a day of either is meant. What happens where clocks are set: see `Cron`.
 
     Args:
@@ -102,12 +102,13 @@ def cron(
 
     Raises:
         ServiceSchemaError: The expression is none, or can never be due; or as `timer`.
+        BrokerOptionsError: cronsim is not installed (extra ``cron``).
         TypeError: It stands without brackets.
     """
     if callable(expression):
         raise TypeError("@cron needs an expression: @cron('*/5 * * * *')")
     _check("@cron", once_per, overlap)
-    from tautomer.schedules.cron import Cron  # Zones are read by those only who have them.
+    from tautomer.schedules.cron import Cron  # Takes cronsim, and zones: for those only who use them.
 
     rule = TimerRule(cron=Cron(expression, timezone), once_per=once_per, overlap=overlap)
     return _marking("@cron", rule, name, blocking, timeout, extra)

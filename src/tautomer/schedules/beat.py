@@ -6,8 +6,8 @@ from typing import Final, NamedTuple, Protocol
 
 __all__ = ["Beat", "Due", "Schedule"]
 
-MISSED_MAX: Final = 10_000
-"""Instants that are counted one by one where a clock leaps over them."""
+MISSED_MAX: Final = 1_000
+"""Instants that are counted one by one where a clock leaps over them: each costs a cron expression up to 0.1 ms."""
 
 
 class Schedule(Protocol):

@@ -1,30 +1,48 @@
-"""Cron: the instants at which a cron expression is due, in one time zone."""
+"""Cron: the instants at which a cron expression is due, in one time zone. What is in an expression is cronsim's work."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from math import floor
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from tautomer.errors import ServiceSchemaError
-from tautomer.schedules.fields import read_fields
+from tautomer.errors import BrokerOptionsError, ServiceSchemaError
+
+try:
+    from cronsim import CronSim, CronSimError
+except ModuleNotFoundError as missing:
+    raise BrokerOptionsError("@cron needs 'cronsim': pip install 'tautomer[cron]'") from missing
 
 __all__ = ["Cron"]
 
+MACROS: Final = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+
 MINUTE: Final = 60
-DAY: Final = timedelta(days=1)
-_LEAP_MAX: Final = 2 * 3600
-"""Seconds after midnight in which a clock may be set back to the day before."""
+_TAKEN: Final = (
+    "fields are minute 0-59, hour 0-23, day of month 1-31 (one that there is in its months), month 1-12 or jan-dec, day of "
+    "week 0-7 or sun-sat; a range does not go backwards"
+)
+_ANY_DAY: Final = datetime(2000, 1, 1)
+"""Within the 50 years from here that cronsim looks through, any day that can be is there: 29 February on each weekday, too."""
 
 
 class Cron:
     """When a cron expression is due. Pure: times are seconds since 1970.
 
-    Where a zone's clocks are set, each local time counts once: one that they leap over is due at the moment of the leap
-    (several, once), one that comes twice the first time. An expression for every hour (``*``) goes by real time instead: it is
-    due in the hour that is repeated, too, and nothing is made up for in the one that is left out.
+    Where a zone's clocks are set, it is as in Debian's cron. If neither the minute nor the hour begins with ``*``, each
+    local time counts once: one that the clocks leap over is due at the moment of the leap (several, once), one that comes
+    twice the first time. All other expressions go by what the clock shows: they are due again in the hour that is
+    repeated, and nothing is made up for in the one that is left out. (There cronsim counts in whole hours: in a zone that is
+    set by half an hour, such as Lord Howe's, or not at a full hour, such as Chatham's, it may miss a time on that day.)
 
     Args:
         expression: Five fields, or a name such as ``@hourly``.
@@ -38,12 +56,11 @@ class Cron:
         timezone: As it was given.
     """
 
-    __slots__ = ("_fields", "_minutes", "_zone", "expression", "timezone")
+    __slots__ = ("_fields", "_zone", "expression", "timezone")
 
     def __init__(self, expression: str, timezone: str = "UTC") -> None:
-        self._fields = read_fields(expression)
+        self._fields = _checked(expression)
         self._zone = _zone(timezone)
-        self._minutes = frozenset(self._fields.minutes)
         self.expression = " ".join(expression.split())
         self.timezone = timezone
 
@@ -52,80 +69,50 @@ class Cron:
 
     def next_after(self, when: float) -> float:
         """The first instant after `when` at which it is due."""
-        # All instants are whole seconds.
-        now = floor(when)
-        return float(self._by_the_hour(now) if self._fields.every_hour else self._by_the_clock(now))
-
-    # --- every hour: real time ---
-
-    def _by_the_hour(self, now: int) -> int:
-        at = now - now % MINUTE + MINUTE
+        start = floor(when)  # All instants are whole seconds.
         while True:
-            local = self._local(at)
-            if self._is_day(local):
-                if local.minute in self._minutes:
-                    return at
-                at += MINUTE
-            elif self._may_go_back(local):
-                at += MINUTE
-            else:
-                at = max(at + MINUTE, self._instant(datetime.combine(self._next_day(local), local.min.time())))
-
-    def _may_go_back(self, local: datetime) -> bool:
-        """Whether a day that is meant has ended only now: where clocks are set back at midnight it goes on."""
-        return local.hour * 3600 + local.minute * MINUTE < _LEAP_MAX and self._is_day(local - DAY)
-
-    # --- named hours: each local time once ---
-
-    def _by_the_clock(self, now: int) -> int:
-        for local in self._local_times(self._local(now)):
-            at = self._instant(local)
-            # Between two equal times of a day on which clocks are set back, the later ones have been.
-            if at > now:
+            at = next(CronSim(self._fields, datetime.fromtimestamp(start, self._zone))).timestamp()
+            if at > when:
                 return at
-        raise AssertionError("there is always another day")
+            # On the second way through an hour that is repeated, cronsim names what was due on the first.
+            start += MINUTE
 
-    def _local_times(self, after: datetime) -> Iterator[datetime]:
-        day: date = after.date() if self._is_day(after) else self._next_day(after)
-        while True:
-            for hour in self._fields.hours:
-                for minute in self._fields.minutes:
-                    local = datetime(day.year, day.month, day.day, hour, minute)
-                    if local > after:
-                        yield local
-            day = self._next_day(day)
 
-    # --- days and zones ---
+def _checked(expression: object) -> str:
+    """The five fields of an expression."""
+    if not isinstance(expression, str):
+        raise ServiceSchemaError(f"a cron expression is a text such as '*/5 * * * *', not {expression!r:.80}")
+    text = expression.strip()
+    if text.startswith("@"):
+        return _macro(text.lower(), expression)
+    count = len(text.split())
+    if count != 5:  # Of six, cronsim takes the first for seconds, and nameko-cron the last.
+        less = "; for less than a minute there is @timer" if count in (6, 7) else ""
+        raise _wrong(expression, f"it has {count} fields, not 5: minute, hour, day of month, month, day of week{less}")
+    try:
+        next(CronSim(text, _ANY_DAY))
+    except StopIteration as error:
+        raise _wrong(expression, "there is no such day, so it would never be due") from error
+    except (CronSimError, ValueError) as error:  # The latter: a number with thousands of digits.
+        raise _wrong(expression, f"{error!s:.80}; {_TAKEN}") from error
+    return text
 
-    def _is_day(self, day: date) -> bool:
-        return self._fields.has_day(day.month, day.day, day.isoweekday() % 7)
 
-    def _next_day(self, day: date) -> date:
-        day = date(day.year, day.month, day.day) + DAY
-        while not self._is_day(day):
-            day += DAY
-        return day
+def _macro(name: str, expression: str) -> str:
+    if name == "@reboot":
+        raise _wrong(expression, "what is done once at the start is `started` of the service, or @timer(…, eager=True)")
+    if name not in MACROS:
+        raise _wrong(expression, f"known are {', '.join(MACROS)}")
+    return MACROS[name]
 
-    def _local(self, at: int) -> datetime:
-        return datetime.fromtimestamp(at, self._zone).replace(tzinfo=None)
 
-    def _instant(self, local: datetime) -> int:
-        """When a local time is first; of one that is leapt over, the moment of the leap."""
-        late = int(local.replace(tzinfo=self._zone, fold=0).timestamp())
-        if self._local(late) == local:
-            return late
-        # The two readings of a time that is not lie on either side of the leap.
-        early = int(local.replace(tzinfo=self._zone, fold=1).timestamp())
-        while late - early > 1:
-            middle = (early + late) // 2
-            if self._local(middle) < local:
-                early = middle
-            else:
-                late = middle
-        return late
+def _wrong(expression: str, why: str) -> ServiceSchemaError:
+    return ServiceSchemaError(f"{expression!r:.120} is no cron expression: {why}")
 
 
 def _zone(name: object) -> tzinfo:
+    if name == "UTC":
+        return UTC  # There on every system; and cronsim takes the short way.
     try:
         if not isinstance(name, str) or not name:
             raise ValueError(name)
