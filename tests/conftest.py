@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,17 @@ def commands_in_use(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
     """Only tests of commands are about processes that have some, whatever else was collected into this one."""
     used = "commands" in request.path.relative_to(Path(__file__).parent).parts
     monkeypatch.setattr(joining, "in_use", lambda: used)
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """A test that sets up logging, as `log_level` and `LOGGING` do, sets it up for itself."""
+    logger = logging.getLogger("tautomer")
+    level, handlers, propagate = logger.level, list(logger.handlers), logger.propagate
+    yield
+    logger.setLevel(level)
+    logger.handlers[:] = handlers
+    logger.propagate = propagate
 
 
 @pytest.fixture

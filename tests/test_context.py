@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-import tautomer
 from tautomer.context import Context, RawResult
 
 from .registry.making import action, service
@@ -198,23 +197,3 @@ def test_a_context_is_one_of_its_kind(ctx: Context[Any], broker: FakeBroker) -> 
 
 def test_a_raw_result_holds_bytes() -> None:
     assert b"[1]" == RawResult(b"[1]").data
-
-
-async def test_call_ids_are_those_of_the_calls_that_led_here() -> None:
-    class Deep(tautomer.Service):
-        name = "deep"
-
-        @tautomer.action
-        async def down(self, ctx: Context[Any]) -> Any:
-            left = ctx.params["left"]
-            return await ctx.call("deep.down", {"left": left - 1}) if left else [ctx.call_id, ctx.call_id_stack, ctx.id]
-
-    async with tautomer.Broker() as broker:
-        await broker.register(Deep)
-        call_id, stack, id = await broker.call("deep.down", {"left": 2})
-        assert f"deep.down.{id}" == call_id == stack[-1]
-        assert [True] * 3 == [one.startswith("deep.down.") for one in stack]
-        assert 3 == len(set(stack))
-        assert 10 == len((await broker.call("deep.down", {"left": 20}))[1])
-        far: Context[Any] = Context(broker, {}, _parent_id="p-1")
-        assert "p-1" == far.call_id_stack[0]

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tautomer.service_registry import ServiceRegistry
     from tautomer.settings import Settings
     from tautomer.stream import Stream
+    from tautomer.timer_marks import cron, timer
     from tautomer.web.decorators import exposed_method, private_api_method, public_method
     from tautomer.web.entrypoint.mark import http
     from tautomer.web.entrypoint.request import HttpRequest
@@ -87,6 +88,7 @@ __all__ = [
     "action",
     "command",
     "component",
+    "cron",
     "errors",
     "event",
     "exposed_method",
@@ -95,6 +97,7 @@ __all__ = [
     "public_method",
     "request_context",
     "run",
+    "timer",
     "websocket_rpc",
 ]
 
@@ -140,6 +143,7 @@ _LAZY = {
     "action": "tautomer.decorators",
     "command": "tautomer.commands.function",
     "component": "tautomer.commands.component",
+    "cron": "tautomer.timer_marks",
     "event": "tautomer.decorators",
     "exposed_method": "tautomer.web.decorators",
     "http": "tautomer.web.entrypoint.mark",
@@ -147,6 +151,7 @@ _LAZY = {
     "public_method": "tautomer.web.decorators",
     "request_context": "tautomer.commands.request_cache",
     "run": "tautomer.runner",
+    "timer": "tautomer.timer_marks",
     "websocket_rpc": "tautomer.web.sockets.marks",
 }
 

@@ -81,17 +81,20 @@ class TaskScope:
         """
         self._closed = True
         me = asyncio.current_task()
-        running = [task for task in self._tasks if task is not me]
-        if running and grace > 0:
-            await asyncio.wait(running, timeout=grace)
-        late = [task for task in self._tasks if task is not me]
+        return len(await self.end([task for task in self._tasks if task is not me], grace))
+
+    async def end(self, tasks: Sequence[asyncio.Task[Any]], grace: float) -> list[asyncio.Task[Any]]:
+        """Wait `grace` seconds for these of its tasks, then cancel the rest, as `close` does. Returns the cancelled ones."""
+        if tasks and grace > 0:
+            await asyncio.wait(tasks, timeout=grace)
+        late = [task for task in tasks if not task.done()]
         for task in late:
             task.cancel()
         if late:
             _done, stuck = await asyncio.wait(late, timeout=CANCEL_WAIT)
             for name in sorted(task.get_name() for task in stuck):
                 log.error("task does not end though it was cancelled", extra={"scope": self._name, "task": name})
-        return len(late)
+        return late
 
 
 async def in_time(coro: Coroutine[Any, Any, None], seconds: float, label: str) -> bool:

@@ -181,8 +181,7 @@ class Broker:
             RequestTimeoutError: No answer in time; the action may have run.
             RequestRejectedError: The node was lost with the call in flight.
             QueueIsFullError: Too much is waiting already.
-            MoleculerError: What the action itself raised, if it did so at another node; here it is the
-                very exception.
+            MoleculerError: What the action itself raised, at another node; at this one it is the very exception.
         """
         if not options and not self._calling.wrapped:
             endpoints = self._actions.get(action)
@@ -351,19 +350,15 @@ class Broker:
 
     def load_service(self, path: str | Path) -> list[Service]:
         """Take in the services of one Python file."""
-        from pathlib import Path
-
         from tautomer.loader import load_file
 
-        return [self.create_service(service) for service in load_file(Path(path))]
+        return [self.create_service(service) for service in load_file(path)]
 
     def load_services(self, folder: str | Path = "./services", mask: str = "**/*.py") -> list[Service]:
         """Take in the services of all Python files in a folder."""
-        from pathlib import Path
-
         from tautomer.loader import load_folder
 
-        return [self.create_service(service) for service in load_folder(Path(folder), mask)]
+        return [self.create_service(service) for service in load_folder(folder, mask)]
 
     async def wait_for_services(
         self, names: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]], timeout: float | None = None
@@ -435,6 +430,7 @@ class Broker:
         finally:
             self._starting = None
             self._start_over.set()
+        self._local.timers.begin()
         self.broadcast_local("$broker.started", {})
         log.info("node started", extra={"node": self.id, "namespace": self.settings.namespace or "(none)"})
 
@@ -492,6 +488,7 @@ class Broker:
             return
         self.started, self._ended = False, True
         await self._tell_stop("broker_stopping")
+        self._local.timers.rest()  # Before the others hear that it leaves, and take over.
         if self.transit is not None:
             self.transit.presence.leave()
             if self.transit.balanced is not None:
@@ -514,6 +511,7 @@ class Broker:
             self.transit.refuse()
             await self.transit.serving.finish(limit, self._stoppers)
         await self._publishing.finish(began + limit - self.clock(), self._stoppers)
+        await self._local.timers.finish(began + limit - self.clock(), self._stoppers)
         await self.pools.finish(began + limit - self.clock())
         for service in reversed(services):
             await self._local.stop(service, self._stoppers)
@@ -528,6 +526,7 @@ class Broker:
         self._stalls.stop()
         await self.pools.close()
         await self._publishing.close(0.1)
+        await self._local.timers.close()
         await self._scope.close(0)
 
     async def wait_for_shutdown(self) -> None:
@@ -556,6 +555,7 @@ class Broker:
             "cacher": None if self.cacher is None else self.cacher.statistics(),
             "events": self._publishing.delivery.statistics(),
             "pools": self.pools.statistics(),
+            "timers": self._local.timers.statistics(),
             "stalls": {"count": self._stalls.count, "longest": self._stalls.longest},
             "transit": None if self.transit is None else self.transit.statistics(),
         }

@@ -21,10 +21,6 @@ else:
     P = TypeVar("P")
 
 
-CALL_IDS_MAX: Final = 10
-"""Length of a `call_id_stack`."""
-
-
 class CallOptions(TypedDict, total=False):
     """Options of a call, all by keyword (protocol section 7.3).
 
@@ -154,22 +150,6 @@ class Context(msgspec.Struct, Generic[P], eq=False, weakref=True):
         return None if endpoint is None else endpoint.service.full_name
 
     @property
-    def call_id(self) -> str:
-        """``users.get.<id>``: nameko's form of an id, for logs."""
-        return f"{self.event_name or getattr(self.endpoint, 'name', '')}.{self.id}"
-
-    @property
-    def call_id_stack(self) -> list[str]:
-        """Call ids of this call and of those that led to it, itself last: at most ten, and of other nodes the id alone."""
-        ctx, stack = self, [self.call_id]
-        while ctx.parent is not None and len(stack) < CALL_IDS_MAX:
-            ctx = ctx.parent
-            stack.append(ctx.call_id)
-        if ctx.parent is None and ctx._parent_id is not None and len(stack) < CALL_IDS_MAX:
-            stack.append(ctx._parent_id)
-        return stack[::-1]
-
-    @property
     def meta(self) -> dict[str, Any]:
         """Travels along with nested calls, and back to the caller. Keys are texts."""
         made = self._meta
@@ -204,6 +184,29 @@ class Context(msgspec.Struct, Generic[P], eq=False, weakref=True):
         if made is None:
             made = self._locals = {}
         return made  # type: ignore[no-any-return]  # As above.
+
+    @property
+    def call_id(self) -> str:
+        """For logs, as nameko has it: what is being run, and the id of this call: ``users.get.4f3c…``."""
+        endpoint = self.endpoint
+        if self.event_name is not None and endpoint is not None:
+            return f"{endpoint.service.full_name}.{self.event_name}.{self.id}"
+        return self.id if endpoint is None else f"{endpoint.name}.{self.id}"
+
+    @property
+    def call_id_stack(self) -> list[str]:
+        """The calls that led here, the outermost first, and this one (`Settings.parent_calls_tracked`).
+
+        What led to a call of another node is not known beyond the service and the id of the call that made it.
+        """
+        stack, ctx, left = [self.call_id], self, self.broker.settings.parent_calls_tracked
+        while left > 0 and (ctx.parent is not None or ctx._parent_id is not None):
+            if ctx.parent is None:
+                stack.append(f"{ctx._caller}.{ctx._parent_id}" if ctx._caller else str(ctx._parent_id))
+                break
+            ctx, left = ctx.parent, left - 1
+            stack.append(ctx.call_id)
+        return stack[::-1]
 
     @property
     def user(self) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar, overload
 
 import msgspec
 
-from tautomer.definitions import VISIBILITIES, Binder, Visibility, Where, is_seconds
+from tautomer.definitions import VISIBILITIES, Binder, TimerRule, Visibility, Where, is_seconds
 from tautomer.errors import ServiceSchemaError
 
 M = TypeVar("M", bound=Callable[..., Any])
@@ -26,6 +26,7 @@ class ActionMark(msgspec.Struct, frozen=True, kw_only=True):
     rest: Any = None
     where: Where | None = None
     binder: Binder | None = None
+    timer: TimerRule | None = None
     extra: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
@@ -113,7 +114,7 @@ def action(
         raise ServiceSchemaError(f"action visibility is one of {', '.join(VISIBILITIES)}, not {visibility!r}")
     if timeout is not None and not is_seconds(timeout):
         raise ServiceSchemaError(f"action timeout is a number of seconds, not {timeout!r}")
-    where = _where("action", blocking, process)
+    where = where_of("an action", blocking, process)
     mark = ActionMark(
         name=name, params=params, visibility=visibility, timeout=timeout, rest=rest, where=where, extra=extra
     )
@@ -178,7 +179,7 @@ def event(
         params=params,
         throttle=throttle,
         debounce=debounce,
-        where=_where("event", blocking, process),
+        where=where_of("an event", blocking, process),
         extra=extra,
     )
     return lambda marked: add_mark(marked, mark)
@@ -190,14 +191,20 @@ def _named(kind: str, name: Any) -> str | None:
     raise ServiceSchemaError(f"the name of an {kind} is a text, not {name!r}")
 
 
-def _where(kind: str, blocking: bool | None, process: bool | None) -> Where | None:
+def where_of(kind: str, blocking: object, process: object) -> Where | None:
+    """Where a method runs by these options; None where they do not say.
+
+    Args:
+        kind: What is marked, for errors: ``an action``.
+
+    Raises:
+        ServiceSchemaError: One is neither True, False nor None, or both are True.
+    """
     for name, value in (("blocking", blocking), ("process", process)):
         if not isinstance(value, bool | None):
-            raise ServiceSchemaError(f"{name} of an {kind} is True or False, not {value!r}")
+            raise ServiceSchemaError(f"{name} of {kind} is True or False, not {value!r:.80}")
     if blocking and process:
-        raise ServiceSchemaError(
-            f"an {kind} runs in a thread (blocking=True) or in a process (process=True), not in both"
-        )
+        raise ServiceSchemaError(f"{kind} runs in a thread (blocking=True) or in a process (process=True), not in both")
     if blocking or process:
         return "thread" if blocking else "process"
     return None if blocking is None and process is None else "loop"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import msgspec
 
 from tautomer.errors import ServiceSchemaError
 from tautomer.stream import OwnStream
+
+if TYPE_CHECKING:
+    from tautomer.schedules.cron import Cron
 
 Visibility: TypeAlias = Literal["published", "public", "protected", "private"]
 VISIBILITIES: Final = ("published", "public", "protected", "private")
@@ -22,6 +25,9 @@ Method: TypeAlias = Callable[..., Any]
 SERVICE_POLICIES: Final = ("circuit_breaker", "bulkhead", "retry_policy", "rate_limit", "hedge", "fallback", "cache")
 """What a service may say for all of its actions, in its settings, under these names after a ``$``."""
 
+_TIMER_POLICIES: Final = ("circuit_breaker", "bulkhead")
+"""Those that hold for its timers: the others are for callers, and what is answered by a cache is not done."""
+
 
 class Binder(msgspec.Struct, frozen=True):
     """How a method wants to be called, where that is not with the context. Used once, when its service is registered.
@@ -30,10 +36,42 @@ class Binder(msgspec.Struct, frozen=True):
         bind: From a bound method to what is called with the context; a `def` stays one, and so does an `async def`.
         describe: From a bound method to a schema of its params, for a mark that has none, and to what more of it is
             told to other nodes.
+        door: The mark whose methods only a gateway of their node brings calls to, such as ``@http``; empty for others.
     """
 
     bind: Callable[[Method], Method]
     describe: Callable[[Method], tuple[Any, dict[str, Any]]]
+    door: str = ""
+
+
+OncePer: TypeAlias = Literal["node", "mesh"]
+Overlap: TypeAlias = Literal["wait", "skip"]
+
+
+class TimerRule(msgspec.Struct, frozen=True, kw_only=True):
+    """When the node's clock asks for an action.
+
+    Attributes:
+        every: Seconds between two times, or None.
+        cron: When it is due, where not every so many seconds.
+        eager: Whether it is due at the start, too.
+        once_per: Who does it: every ``node`` that has the service, or one for the whole ``mesh``.
+        overlap: What becomes of a time that comes while it still runs: it has to ``wait``, or is left out (``skip``).
+    """
+
+    every: float | None = None
+    cron: Cron | None = None
+    eager: bool = False
+    once_per: OncePer = "node"
+    overlap: Overlap = "wait"
+
+    @property
+    def wire(self) -> dict[str, Any]:
+        """What other nodes are told. Those that say the same share one timer of the mesh."""
+        when: dict[str, Any] = {"every": self.every}
+        if self.cron is not None:
+            when = {"cron": self.cron.expression, "timezone": self.cron.timezone}
+        return {**when, "oncePer": self.once_per}
 
 
 class ActionDef(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +87,7 @@ class ActionDef(msgspec.Struct, frozen=True, kw_only=True):
         rest: How a gateway reaches it, such as ``"GET /:id"``, or None.
         where: Where the method runs.
         binder: How it is called; None: with the context.
+        timer: When the node's clock asks for it, or None: never.
         extra: Everything else that was written in the mark; it travels in INFO, as in Node.
     """
 
@@ -60,6 +99,7 @@ class ActionDef(msgspec.Struct, frozen=True, kw_only=True):
     rest: Any = None
     where: Where = "loop"
     binder: Binder | None = None
+    timer: TimerRule | None = None
     extra: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
     @property
@@ -76,7 +116,7 @@ class ActionDef(msgspec.Struct, frozen=True, kw_only=True):
             ServiceSchemaError: The timeout is no number of seconds.
         """
         extra, timeout = dict(self.extra), self.timeout
-        for name in SERVICE_POLICIES:
+        for name in SERVICE_POLICIES if self.timer is None else _TIMER_POLICIES:
             common = settings.get(f"${name}", settings.get(f"${camel_case(name)}"))
             own = extra.get(name)
             if common is None:
@@ -98,6 +138,8 @@ class ActionDef(msgspec.Struct, frozen=True, kw_only=True):
             entry["rest"] = plain(self.rest)
         if self.visibility != "published":
             entry["visibility"] = self.visibility
+        if self.timer is not None:
+            entry["timer"] = self.timer.wire
         if self.timeout is not None:
             # 0 would be read as "no timeout", so what is under a millisecond counts as one.
             entry["timeout"] = max(1, round(self.timeout * 1000)) if self.timeout else 0

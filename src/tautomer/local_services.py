@@ -21,6 +21,7 @@ from tautomer.providers.provider import providers_in
 from tautomer.registry.endpoints import Endpoint, EventEndpoint
 from tautomer.registry.registry import Registry, ServiceEntry
 from tautomer.service import Service, as_service, dependency_list
+from tautomer.timers import Timers
 
 if TYPE_CHECKING:
     from tautomer.broker import Broker
@@ -36,6 +37,7 @@ class LocalServices:
     Attributes:
         all: Every service taken in, in that order.
         loop: The node's event loop; None before it starts.
+        timers: What the node's clock asks for.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class LocalServices:
         self._providers: NodeProviders | None = None
         self.all: list[Service] = []
         self.loop: asyncio.AbstractEventLoop | None = None
+        self.timers = Timers(broker, registry)
         self._expected: list[Service] = []
 
     def expect(self, service: Service) -> None:
@@ -151,6 +154,7 @@ class LocalServices:
             # Before anybody can hear of the service: who calls at once must find it (protocol section 2.3).
             await balanced.renew()
         self._broker.services_changed()
+        self.timers.add(actions)
         await notify(self._ring, "service_started", service)
         log.info("service started", extra={"service": service.full_name})
 
@@ -186,15 +190,16 @@ class LocalServices:
         if any(service.metadata.get("$category") == "gateway" for service in self.all):
             return
         waiting = [
-            service.action_name(one.name)
+            (service.action_name(one.name), one.binder.door)
             for service in self.all
             for one in service.action_defs()
-            if "http" in one.extra
+            if one.binder is not None and one.binder.door
         ]
         if waiting:
             log.warning(
-                "methods with @http and no gateway: register an ApiGatewayService, or use tautomer.run",
-                extra={"methods": ", ".join(waiting[:10])},
+                "methods with %s and no gateway: register an ApiGatewayService, or use tautomer.run",
+                " and ".join(sorted({door for _, door in waiting})),
+                extra={"methods": ", ".join([name for name, _ in waiting][:10])},
             )
 
     async def tell_stopping(self) -> None:
@@ -222,10 +227,12 @@ class LocalServices:
         limit = self._limit(service)
         await notify(self._ring, "service_stopping", service, backwards=True, timeout=limit)
         if entry is not None:
+            self.timers.rest(entry)
             if (balanced := self._balanced()) is not None:
                 await balanced.renew(without=entry)
             self._registry.unregister_local(entry)
             self._broker.services_changed()
+            await self.timers.finish(limit, (asyncio.current_task(),), entry)
         await self._bounded(service, "stopped")
         await notify(self._ring, "service_stopped", service, backwards=True, timeout=limit)
         log.info("service stopped", extra={"service": service.full_name})

@@ -13,9 +13,9 @@ from functools import partial, wraps
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
-from tautomer._tasks import TaskScope
 from tautomer.context import Context
 from tautomer.decorators import ActionMark, EventMark
+from tautomer.definitions import ActionDef, TimerRule, is_seconds
 from tautomer.errors import ServiceSchemaError
 from tautomer.runner import run
 from tautomer.service import Service
@@ -26,7 +26,6 @@ from tautomer.web.rpc.tokens import BaseValidationStrategy, HeaderValidationStra
 
 if TYPE_CHECKING:
     from tautomer.client import RemoteClient
-    from tautomer.definitions import ActionDef
     from tautomer.ports import Handler
 
 __all__ = ["MicroService", "ServiceConfigurationError"]
@@ -51,7 +50,8 @@ class MicroService(Service):
         validation_strategies: Where the token of a request is looked for, in order.
         max_parallel_blocking_tasks: Threads for its `def` methods under `start()`.
         answers_gemstone: Put ``"error": null`` beside results, against the standard: gemstone's own clients look for it.
-        periodic_tasks: ``(callable, seconds)`` each: called so often while it runs, never twice at once.
+        periodic_tasks: ``(callable, seconds)`` each: called so often while it runs, never twice at once; as by `timer`,
+            under the name ``periodic_`` and its own. A `def` runs in a thread.
         service_registry_urls: Registries that are told where it is.
         service_registry_ping_interval: Seconds between two times that they are.
         service_registry_options: How it shows them a token, as `RemoteClient` takes it.
@@ -195,14 +195,10 @@ class MicroService(Service):
         self.metadata = {**self.metadata, "accessible_at": self.url}
 
     async def started(self) -> None:
-        """Run `on_service_start`, begin the periodic tasks."""
+        """Run `on_service_start`."""
         told = self.on_service_start()
         if inspect.isawaitable(told):
             await told
-        self._periodic = TaskScope(f"periodic tasks of {self.name}")
-        for function, seconds in self.periodic_tasks:
-            run_once = self._beside(_without_context(function), function)
-            self._periodic.spawn(self._repeat(run_once, seconds), "periodic task")
         if self.service_registry_urls:
             from tautomer.client.announcer import Announcer  # Only who has a registry needs it.
 
@@ -217,19 +213,18 @@ class MicroService(Service):
             self._announcer.start()
 
     async def stopping(self) -> None:
-        """Say good-bye to the registries, end the periodic tasks."""
+        """Say good-bye to the registries."""
         if (announcer := getattr(self, "_announcer", None)) is not None:
             await announcer.close()
-        if (periodic := getattr(self, "_periodic", None)) is not None:
-            await periodic.close(0)
 
     # --- modules ---
 
     def action_defs(self) -> list[ActionDef]:
-        """As `Service`.
+        """Its own, those of its modules, and one for each periodic task.
 
         Raises:
             ServiceConfigurationError: A module has a method of the name of another's, or of the service's own.
+            ServiceSchemaError: As `Service.action_defs`, or a periodic task is no pair of a callable and seconds.
         """
         names = [
             mark.name or attribute
@@ -240,7 +235,12 @@ class MicroService(Service):
         for name in names if self.modules else ():
             if names.count(name) > 1:
                 raise ServiceConfigurationError(f"'{self.name}' has more than one method '{name}', in its modules")
-        return super().action_defs()
+        own = super().action_defs()
+        taken = [one.name for one in own]
+        for task in self.periodic_tasks:
+            own.append(_periodic(task, taken))
+            taken.append(own[-1].name)
+        return own
 
     def _sources(self) -> list[type]:
         return [*map(type, self.modules), *super()._sources()]
@@ -291,14 +291,6 @@ class MicroService(Service):
     def _question(self, value: Any) -> Context[Any]:
         return Context(self.broker, value)
 
-    async def _repeat(self, run_once: Handler, seconds: float) -> None:
-        while True:
-            await asyncio.sleep(seconds)
-            try:
-                await run_once(self._question(None))
-            except Exception:
-                self.logger.exception("periodic task failed")
-
     def _threads(self) -> int:
         threads = self.max_parallel_blocking_tasks
         if type(threads) is not int or threads < 1:
@@ -325,7 +317,30 @@ def _of_module(module: Any, function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def _periodic(task: Any, names: Sequence[str]) -> ActionDef:
+    """A periodic task as an action of a name that is free."""
+    function, seconds = task if isinstance(task, tuple | list) and len(task) == 2 else (None, None)
+    if not callable(function) or not is_seconds(seconds) or not seconds:
+        raise ServiceSchemaError(f"periodic_tasks are (callable, seconds) each, not {task!r:.120}")
+    called = getattr(function, "__name__", "")
+    usual = f"periodic_{called}" if called.isidentifier() else "periodic_task"
+    numbered = (f"{usual}_{number}" for number in range(2, len(names) + 3))
+    return ActionDef(
+        name=next(name for name in (usual, *numbered) if name not in names),
+        method=_without_context(function),
+        visibility="protected",
+        where="loop" if inspect.iscoroutinefunction(function) else "thread",
+        timer=TimerRule(every=float(seconds)),
+    )
+
+
 def _without_context(function: Callable[[], Any]) -> Callable[[Context[Any]], Any]:
+    if inspect.iscoroutinefunction(function):
+
+        async def run(_ctx: Context[Any]) -> Any:
+            return await function()
+
+        return run
     return lambda _ctx: function()
 
 

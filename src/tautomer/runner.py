@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
+import logging
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from tautomer.broker import Broker
-from tautomer.errors import BrokerOptionsError
+from tautomer.configuration import Configuration
+from tautomer.errors import BrokerOptionsError, ServiceSchemaError
 from tautomer.settings import Settings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tautomer.middleware import Middleware
     from tautomer.service import Service
 
-WEB_KEYS: Final = ("WEB_SERVER_ADDRESS", "WEB_SERVER_TIMEOUT", "WEB_SERVER_MAX_WORKERS")
+log = logging.getLogger("tautomer.runner")
 
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -28,7 +30,7 @@ def run(
     settings: Settings | None = None,
     id: str | None = None,
     middlewares: Sequence[Middleware | type[Middleware]] = (),
-    config: Mapping[str, Any] | None = None,
+    config: Mapping[str, Any] | str | Path | None = None,
     http: str | None = None,
 ) -> int:
     """Run these services until SIGINT or SIGTERM, then stop cleanly. Returns the exit code: 0, or 1 if the node
@@ -38,13 +40,15 @@ def run(
     128 + its number: also one that waits for a thread which hangs. Without settings, logs go to standard error at INFO. Runs on uvloop where
     that is installed.
 
-    Where a service has methods with `@http` and none is a gateway, one is opened for them.
+    Where a service has methods with `@http` or `@websocket_rpc`, and no gateway leads to them, one is opened.
 
     Args:
-        config: What nameko's configuration says of it: ``WEB_SERVER_ADDRESS`` (``[address:]port``, ``0.0.0.0:8000`` if not
-            given), ``WEB_SERVER_TIMEOUT`` (seconds that a request may take), ``WEB_SERVER_MAX_WORKERS`` (threads for
-            methods that block; as many wait). Else the environment is asked for the same names. All of it, and what else it
-            holds, is there for the services (`Config`, and the containers of providers).
+        config: nameko's configuration, as a mapping or the path of its file (YAML with ``${NAME:default}``, JSON, TOML):
+            ``WEB_SERVER_ADDRESS`` (``[address:]port``, ``0.0.0.0:8000`` if not given), ``WEB_SERVER_TIMEOUT`` (seconds that a
+            request may take), ``WEB_SERVER_MAX_WORKERS`` (requests to methods with `@http` at once, as many wait; and threads
+            for methods that block), ``WEBSOCKET_HUB_CONFIG`` (settings of WebSockets), ``max_workers``,
+            ``parent_calls_tracked``, ``transporter`` (see `Settings`), ``LOGGING`` (for `logging.config.dictConfig`). All of it, and
+            what else it holds, is there for the services (`Config`). Without it the environment is asked for the first three.
         http: The address, in the place of ``WEB_SERVER_ADDRESS``.
 
     Raises:
@@ -55,10 +59,10 @@ def run(
     """
     if asyncio._get_running_loop() is not None:
         raise RuntimeError("run() has an event loop of its own; inside another use `async with Broker(...)`")
-    web = WebConfig.of(config, http)
-    chosen = web.applied(settings if settings is not None else Settings(log_level="INFO"))
-    if config:
-        chosen = dataclasses.replace(chosen, config={**chosen.config, **config})
+    configured = Configuration.of(config, http, settings)
+    configured.configure_logging()
+    usual = Settings(log_level="INFO" if configured.logging is None else None)
+    chosen = configured.applied(usual if settings is None else settings)
 
     async def main() -> int:
         loop = asyncio.get_running_loop()
@@ -68,7 +72,7 @@ def run(
         try:
             for service in services:
                 await broker.register(service)
-            await _open_doors(broker, web)
+            await _open_doors(broker, configured)
             await broker.start()
             await stop.wait()
         except asyncio.CancelledError:
@@ -86,73 +90,33 @@ def run(
         return runner.run(main())
 
 
-@dataclass(frozen=True)
-class WebConfig:
-    """What is said of the server for methods with `@http`.
-
-    Attributes:
-        address: Of its port; None if nobody says.
-        timeout: Seconds that a request may take, or None.
-        workers: Threads for methods that block, or None.
-        insists: Whether the caller itself gave the address: then somebody must be there to be asked.
-    """
-
-    address: str | None = None
-    timeout: float | None = None
-    workers: int | None = None
-    insists: bool = False
-
-    @classmethod
-    def of(cls, config: Mapping[str, Any] | None, http: str | None) -> WebConfig:
-        """What was given, else what the environment says.
-
-        Raises:
-            BrokerOptionsError: A name that is almost one of these, or a value that cannot be.
-        """
-        from difflib import get_close_matches  # Only who has a configuration pays for it.
-
-        for key in config or ():
-            # Any other is the services' own, but not one that was meant for us.
-            if key not in WEB_KEYS and (close := get_close_matches(str(key).upper(), WEB_KEYS, 1, 0.8)):
-                raise BrokerOptionsError(f"config has '{key}'; did you mean '{close[0]}'?")
-        address, timeout, workers = (
-            (config or {}).get(key, os.environ.get(key) if config is None else None) for key in WEB_KEYS
-        )
-        try:
-            said = None if timeout is None else float(timeout), None if workers is None else int(workers)
-        except (TypeError, ValueError):
-            raise BrokerOptionsError("WEB_SERVER_TIMEOUT and WEB_SERVER_MAX_WORKERS are numbers") from None
-        if any(one is not None and not one > 0 for one in said):
-            raise BrokerOptionsError("WEB_SERVER_TIMEOUT and WEB_SERVER_MAX_WORKERS are more than 0")
-        return cls(http if http is not None else None if address is None else str(address), *said, http is not None)
-
-    def applied(self, settings: Settings) -> Settings:
-        """The settings, with so many threads."""
-        if self.workers is None:
-            return settings
-        pools = dataclasses.replace(settings.pools, threads=self.workers, thread_queue_max=self.workers)
-        return dataclasses.replace(settings, pools=pools)
-
-
-async def _open_doors(broker: Broker, web: WebConfig) -> None:
+async def _open_doors(broker: Broker, config: Configuration) -> None:
     """Register the gateways that its services ask for (architecture §15.16)."""
-    if any(hasattr(service, "rpc_address") for service in broker.services):
+    services = broker.services
+    if any(hasattr(service, "rpc_address") for service in services):
         from tautomer.web.listening import gateways_of
 
-        for gateway in gateways_of(broker.services):
+        for gateway in gateways_of(services):
             await broker.register(gateway)
+    doors = {one.binder.door for service in services for one in service.action_defs() if one.binder is not None}
     opened = None
-    if any("http" in one.extra for service in broker.services for one in service.action_defs()):
-        from tautomer.web.listening import http_gateway
+    if any(doors):
+        from tautomer.web.listening import Workers, http_gateway
 
-        opened = http_gateway(broker.services, web.address, web.timeout)
+        workers = None if config.web_workers is None else Workers(config.web_workers, broker.node_id, broker.clock)
+        opened = http_gateway(services, config.address, config.timeout, workers, config.sockets)
     if opened is not None:
-        await broker.register(opened)
-    elif web.insists:
+        try:
+            await broker.register(opened)
+        except ServiceSchemaError as error:
+            raise BrokerOptionsError(error.message.replace("settings.websocket", "WEBSOCKET_HUB_CONFIG")) from error
+    elif config.insists:
         raise BrokerOptionsError(
-            f"an address for HTTP was given, '{web.address}', and nobody is to be asked there: no service has a method "
-            "with @http, or a gateway of your own leads to them"
+            f"an address for HTTP was given, '{config.address}', and nobody is to be asked there: no service has a method "
+            "with @http or @websocket_rpc, or a gateway of your own leads to them"
         )
+    elif any(doors) and (config.web or config.sockets is not None):
+        log.warning("WEB_SERVER_… and WEBSOCKET_HUB_CONFIG are not used: a gateway of your own has settings of its own")
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -299,6 +299,7 @@ def _action_def(name: str, method: MethodType, mark: ActionMark, under: ActionDe
         rest=_over(mark.rest, under and under.rest),
         where=mark.where or (under.where if under else "loop"),
         binder=binder,
+        timer=mark.timer or (under.timer if under else None),
         extra={**told, **_merged(under.extra if under else {}, mark.extra), **_hooks_of_both(under, mark)},
     )
 

@@ -25,11 +25,18 @@ R = TypeVar("R")
 
 def nearest(name: str, known: Sequence[str]) -> str:
     """A hint for a misspelt name: ``; did you mean 'x'?``, or the list of what there is."""
+    close = closest(name, known)
+    return f"; did you mean '{close}'?" if close else f"; known: {', '.join(sorted(known))}"
+
+
+def closest(name: str, known: Sequence[str], likeness: float = 0.6) -> str | None:
+    """The known name that is most like this one, or None if none is; in any case and spelling of words."""
     import difflib  # Only who mistypes pays for it.
 
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-    close = difflib.get_close_matches(snake, known, 1, 0.6)
-    return f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(sorted(known))}"
+    by_lower = {one.lower(): one for one in known}
+    close = difflib.get_close_matches(snake, by_lower, 1, likeness)
+    return by_lower[close[0]] if close else None
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -474,6 +481,9 @@ class Settings:
             nodes of one of them only.
         circuit_breaker: Endpoints that fail are left alone for a while. A mapping will do, here and for the next three.
         bulkhead: How many calls of one action run at once.
+        max_workers: How many calls, events and timers of one service run at once here, all kinds together; 0 for no
+            limit. As many more wait as `bulkhead` says.
+        parent_calls_tracked: How many calls above its own `Context.call_id_stack` holds at most.
         retry_policy: Calls that failed are made again.
         commands: Pools and options of commands, which belong to the process: `CommandSettings`, or a mapping.
         hedge: Calls that take long are asked of another node, too.
@@ -506,6 +516,8 @@ class Settings:
     disable_balancer: bool = False
     circuit_breaker: CircuitBreakerSettings = field(default_factory=CircuitBreakerSettings)
     bulkhead: BulkheadSettings = field(default_factory=BulkheadSettings)
+    max_workers: int = 0
+    parent_calls_tracked: int = 10
     retry_policy: RetrySettings = field(default_factory=RetrySettings)
     commands: CommandSettings | None = None
     hedge: HedgeSettings = field(default_factory=HedgeSettings)
@@ -550,6 +562,8 @@ class Settings:
             shutdown_timeout=self.shutdown_timeout,
             stall_warning=self.stall_warning,
             dependency_timeout=self.dependency_timeout,
+            max_workers=self.max_workers,
+            parent_calls_tracked=self.parent_calls_tracked,
         )
         _at_least(
             "Settings", 0.01, heartbeat_interval=self.heartbeat_interval, heartbeat_timeout=self.heartbeat_timeout

@@ -54,6 +54,7 @@ PUBLIC = {
     "action",
     "command",
     "component",
+    "cron",
     "errors",
     "event",
     "exposed_method",
@@ -62,6 +63,7 @@ PUBLIC = {
     "public_method",
     "request_context",
     "run",
+    "timer",
     "websocket_rpc",
 }
 

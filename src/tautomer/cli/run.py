@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -14,6 +14,7 @@ import rich_click as click
 
 from tautomer import errors, logs
 from tautomer.cli.workers import Supervisor, Workers, be_a_worker, default_base
+from tautomer.config_files import read_config_file
 from tautomer.loader import ServiceLike, ServiceLoadError, load_file, load_folder, load_target
 from tautomer.runner import run
 from tautomer.service import Service
@@ -73,9 +74,15 @@ def log_options(command: C) -> C:
     help="Answer /livez, /readyz and /startupz on this port (a gateway does so on its own).",
 )
 @click.option(
+    "--config",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False),
+    help="nameko's configuration: YAML, JSON or TOML with WEB_SERVER_ADDRESS, max_workers and others.",
+)
+@click.option(
     "--http",
     metavar="[ADDRESS:]PORT",
-    help="Where methods with @http are asked. [default: $WEB_SERVER_ADDRESS, else 0.0.0.0:8000]",
+    help="Where methods with @http and @websocket_rpc are asked. [default: $WEB_SERVER_ADDRESS, else 0.0.0.0:8000]",
 )
 def run_command(
     targets: Sequence[str],
@@ -86,13 +93,15 @@ def run_command(
     namespace: str,
     workers: int,
     probe_port: int | None,
+    config: str | None,
     http: str | None,
 ) -> None:
     """Run the services of folders, files and modules until SIGINT or SIGTERM."""
     debug = log_level.upper() in ("TRACE", "DEBUG")
     try:
+        by_config = _logs_by_config(config)
         services = [service for target in targets for service in load(target)]
-    except ServiceLoadError as error:
+    except (ServiceLoadError, errors.BrokerOptionsError) as error:
         fail(str(error), error, debug)
     if not services:
         fail(f"no service found in {', '.join(targets)}: no public Service subclass with a name", code=EXIT_USAGE)
@@ -100,33 +109,56 @@ def run_command(
         if probe_port is not None:
             fail("--probe-port is for one node: with --workers all of them would want that port", code=EXIT_USAGE)
         options = ["-l", log_level, "-f", log_format, "-n", namespace]
+        options += [] if config is None else ["--config", os.path.abspath(config)]
         options += [] if http is None else ["--http", http]
-        sys.exit(supervise(workers, broker_id, targets, transporter, options, debug))
+        sys.exit(supervise(workers, broker_id, targets, transporter, options, debug, by_config))
     be_a_worker(os.environ)
     try:
         settings = Settings(
             transporter=transporter_url(transporter),
-            log_level=log_level.upper(),
+            log_level=None if by_config else log_level.upper(),
             log_format="JSON" if log_format.upper() == "JSON" else "PLAIN",
             namespace=namespace,
         )
         middlewares = [] if probe_port is None else [Probes(probe_port)]
-        code = run(*services, settings=settings, id=broker_id, middlewares=middlewares, http=http)
+        code = run(*services, settings=settings, id=broker_id, middlewares=middlewares, config=config, http=http)
     except Exception as error:
         fail(start_failure(error, services), error, debug)
     sys.exit(code)
 
 
+def _logs_by_config(config: str | None) -> bool:
+    """Whether the configuration says how to log, and nobody said otherwise on the command line."""
+    context = click.get_current_context()
+    assert context is not None
+    sources = [context.get_parameter_source(one) for one in ("log_level", "log_format")]
+    if config is None or any(source is not None and source.name == "COMMANDLINE" for source in sources):
+        return False
+    found = read_config_file(config, os.environ)
+    return isinstance(found, Mapping) and found.get("LOGGING") is not None
+
+
 def supervise(
-    count: int, base: str | None, targets: Sequence[str], transporter: str | None, options: Sequence[str], debug: bool
+    count: int,
+    base: str | None,
+    targets: Sequence[str],
+    transporter: str | None,
+    options: Sequence[str],
+    debug: bool,
+    logs_by_config: bool = False,
 ) -> int:
-    """Run that many workers until a signal comes. Returns the exit code."""
+    """Run that many workers until a signal comes. Returns the exit code.
+
+    Args:
+        options: Of each worker. Level and form of the logs come first, and are told to none where `logs_by_config`.
+    """
     try:
         logs.configure(options[1].upper(), options[3].upper())
         chosen = transporter_url(transporter)
         # An empty text was asked for: nodes that are alone.
         workers = Workers(base or default_base(), count, "" if transporter == "" else chosen)
-        commands = {node_id: workers.command(node_id, targets, options) for node_id in workers.ids}
+        told = options[4:] if logs_by_config else options
+        commands = {node_id: workers.command(node_id, targets, told) for node_id in workers.ids}
     except Exception as error:
         fail(f"start failed: {error}", error, debug)
     try:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -12,12 +10,11 @@ from typing import Any, ClassVar, Final
 from tautomer.commands.proxy import HTTPProxyCommand
 from tautomer.commands.upstream.destination import destination
 from tautomer.commands.upstream.errors import ProxyRefusedError
+from tautomer.config_files import read_config_file
 from tautomer.errors import BrokerOptionsError
 from tautomer.settings import nearest
 
 __all__ = ["ConfiguredProxy", "InvalidConfig", "proxies_of", "read_proxy_file"]
-
-FILE_BYTES_MAX: Final = 1024 * 1024
 
 _SECONDS: Final = ("connect_timeout_seconds", "request_timeout_seconds", "idle_timeout_seconds", "timeout_seconds")
 _COUNTS: Final = ("pool_max_size", "max_body", "max_answer")
@@ -155,15 +152,7 @@ def read_proxy_file(path: str | Path) -> tuple[list[type[ConfiguredProxy]], dict
         InvalidConfig: It cannot be read, or something in it is wrong.
         BrokerOptionsError: It is YAML, and the extra is not installed.
     """
-    path = Path(path)
-    try:
-        with path.open("rb") as file:
-            raw = file.read(FILE_BYTES_MAX + 1)
-    except OSError as error:
-        raise InvalidConfig(f"'{path}' cannot be read: {error.strerror or error}") from error
-    if len(raw) > FILE_BYTES_MAX:
-        raise InvalidConfig(f"'{path}' is larger than {FILE_BYTES_MAX} bytes")
-    found = _parsed(raw, path)
+    found = read_config_file(path, wrong=InvalidConfig)
     if not isinstance(found, Mapping):
         raise InvalidConfig(f"'{path}' holds {{'proxies': [...]}}, not {found!r:.80}")
     for key in found:
@@ -172,24 +161,3 @@ def read_proxy_file(path: str | Path) -> tuple[list[type[ConfiguredProxy]], dict
     if "proxies" not in found:
         raise InvalidConfig(f"'{path}' names no 'proxies'")
     return proxies_of(found["proxies"]), {key: found[key] for key in ("port", "host") if found.get(key) is not None}
-
-
-def _parsed(raw: bytes, path: Path) -> Any:
-    kind = path.suffix.lower()
-    try:
-        if kind == ".json":
-            return json.loads(raw)
-        if kind == ".toml":
-            return tomllib.loads(raw.decode())
-    except ValueError as error:  # Of all three: broken syntax, and bytes that are no text.
-        raise InvalidConfig(f"'{path}' is broken: {error}") from error
-    if kind not in (".yml", ".yaml"):
-        raise InvalidConfig(f"'{path}': what kind of file that is tells its ending: .json, .toml, .yml or .yaml")
-    try:
-        import yaml
-    except ModuleNotFoundError as error:
-        raise BrokerOptionsError(f"'{path}' is YAML, which needs: pip install 'tautomer[yaml]'") from error
-    try:
-        return yaml.safe_load(raw)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InvalidConfig(f"'{path}' is broken: {error}") from error

@@ -75,7 +75,7 @@ def built_in(settings: Settings, cache: Cache | None) -> tuple[Middleware, ...]:
         Timeout(settings.request_timeout),
         RateLimits(),
         *_caching(cache),
-        Bulkheads(settings.bulkhead),
+        Bulkheads(settings.bulkhead, settings.max_workers),
         Validating(settings.validator),
         ActionHooks(),
     )

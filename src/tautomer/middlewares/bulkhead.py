@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from tautomer.context import Context
@@ -20,17 +20,19 @@ if TYPE_CHECKING:
 
 
 class Bulkheads(Middleware):
-    """Lets so many calls of an action in, has so many wait, and refuses the rest.
+    """Lets so many calls of an action in, has so many wait, and refuses the rest; and so for all of a service.
 
     Attributes:
-        bulkheads: By action, and by pattern of listeners.
+        bulkheads: By action, and by pattern of listeners; by service, where these have a limit.
     """
 
     sees_results = False
 
-    def __init__(self, settings: BulkheadSettings) -> None:
+    def __init__(self, settings: BulkheadSettings, max_workers: int = 0) -> None:
         self._settings = settings
+        self._max_workers = max_workers
         self._broker: Broker | None = None
+        self._of_services: dict[str, Places] = {}
         self.bulkheads: dict[str, Bulkhead[Waiting]] = {}
 
     def broker_created(self, broker: Broker) -> None:
@@ -45,8 +47,12 @@ class Bulkheads(Middleware):
 
     def _around(self, next_handler: Handler, endpoint: Endpoint, own: object) -> Handler:
         settings = chosen(self._settings, own, f"bulkhead of '{endpoint.name}'")
-        if not settings.enabled or endpoint.name.startswith("$"):
+        if endpoint.name.startswith("$") or endpoint.service.name.startswith("$"):
             return next_handler
+        # Further in than the action's own: who waits for its turn there has no place of the service.
+        inner = next_handler if not self._max_workers else self._in_service(next_handler, endpoint)
+        if not settings.enabled:
+            return inner
         assert self._broker is not None
         clock = self._broker.clock
         concurrency, limit = settings.concurrency, None
@@ -55,23 +61,31 @@ class Bulkheads(Middleware):
             concurrency = limit.limit
         bulkhead: Bulkhead[Waiting] = Bulkhead(concurrency, settings.max_queue_size)
         self.bulkheads[endpoint.name] = bulkhead
-        inner = next_handler if limit is None else _measured(next_handler, bulkhead, limit, clock)
-        queue, places = bulkhead.queue, Places(bulkhead, self._broker.node_id, clock)
+        if limit is not None:
+            inner = _measured(inner, bulkhead, limit, clock)
+        return _guarded(inner, endpoint.name, Places(bulkhead, self._broker.node_id, clock))
 
-        async def guarded(ctx: Context[Any]) -> Any:
-            if bulkhead.running < bulkhead.concurrency:
-                bulkhead.running += 1  # The usual way, without anybody to wait.
-            else:
-                await places.enter(endpoint.name, ctx.deadline, Asked.by(ctx))
-            try:
-                return await inner(ctx)
-            finally:
-                if queue:
-                    places.leave()
-                else:
-                    bulkhead.running -= 1
+    def _in_service(self, next_handler: Handler, endpoint: Endpoint) -> Handler:
+        """Let in as many as the service has workers. What a call of the service asks of its own service has a place
+        already: to wait for another would be to wait for ever, once all have one."""
+        service = endpoint.service
+        places = self._of_services.get(service.full_name)
+        if places is None:
+            assert self._broker is not None
+            bulkhead: Bulkhead[Waiting] = Bulkhead(self._max_workers, self._settings.max_queue_size)
+            places = Places(bulkhead, self._broker.node_id, self._broker.clock)
+            self._of_services[service.full_name], self.bulkheads[service.full_name] = places, bulkhead
+        guarded = _guarded(next_handler, endpoint.name, places)
 
-        return guarded
+        def in_service(ctx: Context[Any]) -> Coroutine[Any, Any, Any]:
+            parent = ctx.parent
+            while parent is not None:
+                if parent.endpoint is not None and parent.endpoint.service is service:
+                    return next_handler(ctx)
+                parent = parent.parent
+            return guarded(ctx)
+
+        return in_service
 
     def statistics(self) -> dict[str, dict[str, int]]:
         """How each stands: who runs, who waits, and how many were turned away so far."""
@@ -85,6 +99,27 @@ class Bulkheads(Middleware):
             }
             for name, one in self.bulkheads.items()
         }
+
+
+def _guarded(handler: Handler, name: str, places: Places) -> Handler:
+    """Run it when there is a place."""
+    bulkhead = places.bulkhead
+    queue = bulkhead.queue
+
+    async def guarded(ctx: Context[Any]) -> Any:
+        if bulkhead.running < bulkhead.concurrency:
+            bulkhead.running += 1  # The usual way, without anybody to wait.
+        else:
+            await places.enter(name, ctx.deadline, Asked.by(ctx))
+        try:
+            return await handler(ctx)
+        finally:
+            if queue:
+                places.leave()
+            else:
+                bulkhead.running -= 1
+
+    return guarded
 
 
 def _measured(

@@ -154,6 +154,15 @@ class Registry:
     def has_service(self, full_name: str) -> bool:
         return full_name in self._names
 
+    def nodes_sharing(self, service: str, action: str, timer: object) -> list[str]:
+        """The nodes that have an action of a service by the same rule of time, this one among them if it does."""
+        entries = (
+            (node_id, entry.actions.get(action))
+            for node_id, offer in self._offers.items()
+            if (entry := offer.services.get(service)) is not None
+        )
+        return [node_id for node_id, entry in entries if entry is not None and entry.get("timer") == timer]
+
     def others_online(self) -> bool:
         """Whether any other node is there."""
         return any(node.available and not node.local for node in self.nodes.values())

@@ -1,18 +1,21 @@
 """The gateways that services bring along: those that name an address at which they are asked by JSON-RPC, and those
-that have methods with `@http` (architecture §15.16)."""
+that have methods with `@http` or `@websocket_rpc` (architecture §15.16)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
-from tautomer.errors import BrokerOptionsError
+from tautomer.errors import BrokerOptionsError, QueueIsFullError
+from tautomer.places import NOBODY, Places
+from tautomer.resilience.bulkhead import Bulkhead
 from tautomer.service import Service
-from tautomer.web.entrypoint.mark import EXTRA
+from tautomer.web.errors import ServiceUnavailableError
+from tautomer.web.messages.message import Reply, Request
 from tautomer.web.service import ApiGatewayService
 
-__all__ = ["DEFAULT_ADDRESS", "gateways_of", "http_gateway", "parse_address"]
+__all__ = ["DEFAULT_ADDRESS", "Workers", "gateways_of", "http_gateway", "parse_address"]
 
 DEFAULT_ADDRESS: Final = "0.0.0.0:8000"
 
@@ -35,23 +38,71 @@ def parse_address(address: str) -> dict[str, Any]:
     return {"ip": found["six"] or found["host"] or "0.0.0.0", "port": int(found["port"])}
 
 
-def http_gateway(services: Iterable[Service], address: str | None, timeout: float | None) -> ApiGatewayService | None:
-    """The gateway for methods with `@http`, or None: there are none, or one of the services is a gateway already.
+class Workers:
+    """Stands before methods with `@http`: so many requests run at once, as many wait, the rest is answered 503.
 
     Args:
+        count: How many.
+        node_id: Of the node, for errors.
+        clock: Of the node.
+    """
+
+    def __init__(self, count: int, node_id: str, clock: Callable[[], float]) -> None:
+        self._places = Places(Bulkhead(count, count), node_id, clock)
+
+    async def stage(self, request: Request, call_next: Callable[[Request], Awaitable[Reply]]) -> Reply:
+        """For `use` of a route.
+
+        Raises:
+            ServiceUnavailableError: There is no place.
+        """
+        try:
+            await self._places.enter("http", None, NOBODY)
+        except QueueIsFullError as error:
+            raise ServiceUnavailableError("too many requests wait already", data={"retryAfter": 1}) from error
+        try:
+            return await call_next(request)
+        finally:
+            self._places.leave()
+
+
+def http_gateway(
+    services: Iterable[Service],
+    address: str | None,
+    timeout: float | None = None,
+    workers: Workers | None = None,
+    sockets: Mapping[str, Any] | None = None,
+) -> ApiGatewayService | None:
+    """The gateway for methods with `@http` and `@websocket_rpc`, or None: there are none, or other gateways lead to them.
+
+    Args:
+        services: Those of the node.
         address: None for ``0.0.0.0:8000``, nameko's.
         timeout: Seconds that a request may take, or None.
+        workers: What stands before methods with `@http`, or None.
+        sockets: Settings of WebSockets, or None.
 
     Raises:
         BrokerOptionsError: As `parse_address`.
     """
     services = list(services)
-    if any(isinstance(service, ApiGatewayService) and service.options.http is not None for service in services):
+    own = [service.options for service in services if isinstance(service, ApiGatewayService)]
+    doors = {one.binder.door for service in services for one in service.action_defs() if one.binder is not None}
+    leads = "@http" in doors and not any(one.http is not None for one in own)
+    has_sockets = "@websocket_rpc" in doors and not any(one.websocket is not None for one in own)
+    if not leads and not has_sockets:
         return None
-    if not any(EXTRA in one.extra for service in services for one in service.action_defs()):
-        return None
-    http = {} if timeout is None else {"callOptions": {"timeout": timeout}}
-    return ApiGatewayService("http", settings={**parse_address(address or DEFAULT_ADDRESS), "http": http})
+    http: dict[str, Any] = {}
+    if timeout is not None:
+        http["callOptions"] = {"timeout": timeout}
+    if workers is not None:
+        http["use"] = [workers.stage]
+    settings: dict[str, Any] = {**parse_address(address or DEFAULT_ADDRESS), "http": http if leads else False}
+    if sockets is not None:
+        settings["websocket"] = sockets
+    elif "@websocket_rpc" in doors:
+        settings["websocket"] = has_sockets
+    return ApiGatewayService("http", settings=settings)
 
 
 def gateways_of(services: Iterable[Service]) -> list[ApiGatewayService]:

@@ -83,8 +83,8 @@ async def test_a_bare_broker_says_what_is_missing(caplog: pytest.LogCaptureFixtu
     ("options", "said"),
     [
         ({"config": {"WEB_SERVER_ADRESS": "1"}}, "WEB_SERVER_ADDRESS"),
-        ({"config": {"WEB_SERVER_TIMEOUT": "soon"}}, "numbers"),
-        ({"config": {"WEB_SERVER_MAX_WORKERS": 0}}, "more than 0"),
+        ({"config": {"WEB_SERVER_TIMEOUT": "soon"}}, "WEB_SERVER_TIMEOUT is a number over 0, not 'soon'"),
+        ({"config": {"WEB_SERVER_MAX_WORKERS": 0}}, "WEB_SERVER_MAX_WORKERS is a whole number of at least 1, not 0"),
         ({"http": "127.0.0.1:0"}, "nobody is to be asked there"),
     ],
 )

@@ -151,7 +151,7 @@ def http(
                 visibility="protected",
                 timeout=timeout,
                 where=where,
-                binder=Binder(partial(_bind, ways), partial(_describe, ways)),
+                binder=Binder(partial(_bind, ways), partial(_describe, ways), "@http"),
                 extra={**options, EXTRA: ways},
             ),
         )

@@ -189,7 +189,7 @@ def _describe(method: Method) -> tuple[Any, dict[str, Any]]:
     return None, {}
 
 
-SOCKET_STYLE: Final = Binder(_bind, _describe)
+SOCKET_STYLE: Final = Binder(_bind, _describe, "@websocket_rpc")
 """The binder of `@websocket_rpc`."""
 
 
