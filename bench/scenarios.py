@@ -17,6 +17,7 @@ class Stage(Enum):
     GUARDED = "guarded gateway"
     ALIASES = "gateway with 1,000 aliases"
     EDGE = "gateway and service"
+    SOCKETS = "sockets"
     MEMORY = "memory"
     IMPORT = "import"
 
@@ -43,6 +44,7 @@ _ROLES = {
     Stage.GUARDED: ("guarded",),
     Stage.ALIASES: ("aliases",),
     Stage.EDGE: ("callee", "edge"),
+    Stage.SOCKETS: ("sockets",),
     Stage.MEMORY: ("gateway",),
     Stage.IMPORT: (),
 }
@@ -84,6 +86,20 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
+class Crowd:
+    """Clients of WebSockets, in a process of their own, that stay as long as the stage lasts.
+
+    Attributes:
+        kind: ``rpc``: each calls a method, again and again, one call in flight; ``broadcast``: they are in one room,
+            and an operation is an event that has reached one of them.
+        sockets: How many there are.
+    """
+
+    kind: str
+    sockets: int
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """One row of the table.
 
@@ -97,7 +113,7 @@ class Scenario:
     key: str
     title: str
     stage: Stage
-    work: Ask | Load | None = None
+    work: Ask | Load | Crowd | None = None
     unit: str = "CPU-µs/op"
     goal: float | None = None
 
@@ -142,6 +158,9 @@ SCENARIOS = (
     ),
     Scenario("ab-get", "ab -k (HTTP/1.0) GET, local action", Stage.GATEWAY, Load("ab", "/api/hello"), goal=5.0),
     Scenario("http-remote", "GET, action on another node", Stage.EDGE, Load("wrk", "/api/hello"), goal=2.7),
+    Scenario("ws-rpc-64", "WebSocket call, 64 sockets", Stage.SOCKETS, Crowd("rpc", 64), goal=1.5),
+    Scenario("ws-rpc-1", "WebSocket call, 1 socket", Stage.SOCKETS, Crowd("rpc", 1), goal=1.0),
+    Scenario("ws-broadcast", "event to each of 1,000 sockets", Stage.SOCKETS, Crowd("broadcast", 1000), goal=1.0),
     Scenario("memory", "memory of an idle node with gateway", Stage.MEMORY, unit="MB RSS", goal=2.0),
     Scenario("import", "import, over a bare interpreter", Stage.IMPORT, unit="CPU-ms"),
 )

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import socket
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from bench import load
 from bench.contenders import Ready
 from bench.nats import NatsServer
 from bench.processes import ContenderFailed, Program, stop_all
-from bench.scenarios import Ask, Load, Scenario, Stage
+from bench.scenarios import Ask, Crowd, Load, Scenario, Stage
 
 START_SECONDS = 20.0
 ANSWER_SECONDS = 10.0
@@ -66,6 +67,7 @@ class Team:
         self._owned = contextlib.ExitStack()
         self._port = 0
         self._right: set[str] = set()
+        self._crowds: dict[Crowd, Program] = {}
 
     def start(self) -> None:
         """Start the processes.
@@ -131,12 +133,28 @@ class Team:
             if work.pace is not None and loaded.p99 is not None:
                 return Sample(cost=loaded.p99 * 1e3, rate=loaded.rate)
             return Sample(cost=spent / loaded.requests * 1e6, rate=loaded.rate)
+        if isinstance(scenario.work, Crowd):
+            crowd = self._crowd(scenario.work)
+            before = self._cpu_seconds()
+            reply = crowd.ask({"seconds": seconds}, seconds + 20)
+            spent = self._cpu_seconds() - before
+            return Sample(cost=spent / reply["ops"] * 1e6, rate=reply["ops"] / reply["seconds"])
         return Sample(cost=sum(program.rss_bytes() for program in self._programs.values()) / 1e6)
 
     def stop(self) -> None:
         """Stop everything it started. Twice is harmless."""
+        stop_all(self._crowds.values())
         stop_all(self._programs.values())
         self._owned.close()
+
+    def _crowd(self, crowd: Crowd) -> Program:
+        """The clients, connected."""
+        if crowd not in self._crowds:
+            options = json.dumps({"port": self._port, "kind": crowd.kind, "sockets": crowd.sockets})
+            # Our own interpreter, whoever is asked: all are to be asked alike.
+            made = self._crowds[crowd] = Program([sys.executable, str(load.SCRIPTS / "sockets.py"), options], {})
+            made.answer(START_SECONDS)
+        return self._crowds[crowd]
 
     @property
     def _asked(self) -> Program:

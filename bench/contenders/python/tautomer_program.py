@@ -6,7 +6,7 @@ from typing import Any
 
 from measured import Options, answer_commands, read_options, run
 
-from tautomer import Broker, Context, Service, Settings, action, event
+from tautomer import Broker, Context, Service, Settings, WebSocketHubProvider, action, event, websocket_rpc
 
 PARAMS = {"id": {"type": "number", "positive": True}, "name": {"type": "string", "min": 2}}
 
@@ -51,19 +51,47 @@ class Bench(Service):
         pass
 
 
+class Sockets(Service):
+    name = "bench"
+    hub = WebSocketHubProvider()
+
+    @action
+    async def hello(self, ctx: Context) -> dict[str, str]:
+        return {"hello": "world"}
+
+    @websocket_rpc
+    async def echo(self, socket_id: str, n: int) -> dict[str, int]:
+        return {"n": n}
+
+    @websocket_rpc
+    async def join(self, socket_id: str) -> None:
+        self.hub.subscribe(socket_id, "all")
+
+    @websocket_rpc
+    async def shout(self, socket_id: str, text: str) -> None:
+        self.hub.broadcast("all", "news", {"text": text})
+
+
+# All clients are one address, and may say as much as they like, as at the peers.
+NO_LIMITS: dict[str, Any] = {
+    "websocket": {"path": "/ws", "messages_per_second": 0},
+    "limits": {"connections_per_peer_max": 0, "connections_max": 0},
+}
+
+
 def make_broker(options: Options) -> Broker:
     settings = Settings(
         transporter=options.nats, namespace="bench", log_level="WARNING", cacher=options.role == "local"
     )
     broker = Broker(options.role, settings=settings)
     if options.has_actions:
-        broker.create_service(Bench)
+        broker.create_service(Sockets if options.role == "sockets" else Bench)
     if options.has_gateway:
         from tautomer import ApiGatewayService
 
         class Gateway(ApiGatewayService):
             name = "api"
-            settings = options.gateway_settings
+            settings = options.gateway_settings | (NO_LIMITS if options.role == "sockets" else {})
 
         broker.create_service(Gateway)
     return broker
