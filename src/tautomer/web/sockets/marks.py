@@ -113,6 +113,9 @@ class _Arguments(msgspec.Struct, frozen=True):
         """
         if not isinstance(data, dict):
             raise IncorrectSignature("arguments are an object")
+        keys = data.keys()
+        if self.names is not None and self.required <= keys <= self.names:
+            return data  # By far the most do. A name that is refused is none of those.
         for name in data:
             if name in self.refused or (self.names is not None and name not in self.names):
                 raise IncorrectSignature(f"unknown argument '{str(name)[:100]}'")
@@ -157,26 +160,22 @@ def _arguments(method: Method) -> _Arguments:
 def _bind(method: Method) -> Method:
     arguments = _arguments(method)
 
-    def split(ctx: Context[Any]) -> tuple[str, dict[str, Any]]:
+    check, context = arguments.check, arguments.context
+
+    def call(ctx: Context[Any]) -> Any:
         meta = ctx._meta
         socket_id = None if meta is None else meta.get(SOCKET_ID)
         if not isinstance(socket_id, str):
             raise ConnectionNotFound("there is no socket: the method is for clients of a WebSocket")
-        given = arguments.check(ctx.params)
-        return socket_id, given if arguments.context is None else {**given, arguments.context: ctx}
+        given = check(ctx.params)
+        return method(socket_id, **given) if context is None else method(socket_id, **given, **{context: ctx})
 
     if inspect.iscoroutinefunction(method):
 
         async def run(ctx: Context[Any]) -> Any:
-            socket_id, given = split(ctx)
-            return await method(socket_id, **given)
+            return await call(ctx)
 
         return run
-
-    def call(ctx: Context[Any]) -> Any:
-        socket_id, given = split(ctx)
-        return method(socket_id, **given)
-
     return call
 
 

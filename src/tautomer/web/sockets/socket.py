@@ -38,11 +38,16 @@ WAITING_BYTES_MAX: Final = 64 * 1024
 
 
 class SocketCall:
-    """One message on its way through its action; what `RunningRequests` knows of it."""
+    """One message on its way through its action; what `RunningRequests` knows of it.
 
-    __slots__ = ("action", "ends", "id", "late", "message", "path")
+    Attributes:
+        task: In which it runs; None in its first step, if that is taken at once.
+    """
+
+    __slots__ = ("action", "ends", "id", "late", "message", "path", "task")
 
     def __init__(self, message: MethodCall, action: Endpoint, id: str, ends: float | None) -> None:
+        self.task: asyncio.Task[None] | None = None
         self.message = message
         self.action = action
         self.id = id
@@ -69,6 +74,7 @@ class Socket:
     """
 
     __slots__ = (
+        "_alone",
         "_asked_at",
         "_data",
         "_faults",
@@ -100,7 +106,8 @@ class Socket:
         self._running = 0
         self._waiting: deque[bytes] | None = None
         self._waiting_bytes = 0
-        self._held = self._retired = False
+        # Whether the message that begins is all that there is to do; whether the line is held; whether no more is taken.
+        self._alone = self._held = self._retired = False
         # Messages of this second, and when it began; faults in a row; when the client asked last.
         self._rate = self._faults = 0
         self._rate_at = self._asked_at = sockets.clock()
@@ -122,13 +129,20 @@ class Socket:
         line.send(OutgoingText(event_message("connected", {"socket_id": self.id})))
         self._sockets.add(self)
 
-    def on_text(self, message: bytes) -> None:
+    def on_text(self, message: bytes, alone: bool = False) -> None:
         self._asked_at = self._sockets.clock()
         if self._retired:
             return
-        if self._running < self._sockets.settings.max_in_flight and not self._waiting:
-            self._begin(message)
-            return
+        if not self._waiting:
+            if not self._running:
+                # Not so while another runs, which may not even have begun.
+                self._alone = alone
+                self._begin(message)
+                self._alone = False
+                return
+            if self._running < self._sockets.settings.max_in_flight:
+                self._begin(message)
+                return
         if self._waiting is None:
             self._waiting = deque()
         self._waiting.append(message)
@@ -172,7 +186,7 @@ class Socket:
             self._on_fault(error, correlation_id, "too many messages")
             return
         self._faults = 0
-        if message.method[:1] == "$" and self._is_answered(message):
+        if message.method[0] == "$" and self._is_answered(message):
             return
         action = sockets.methods.find(message.method)
         if action is None:
@@ -183,8 +197,9 @@ class Socket:
             return
         call = SocketCall(message, action, sockets.new_id(), sockets.ends())
         self._running += 1
+        run = sockets.running.begin if self._alone else sockets.running.start
         try:
-            sockets.running.start(self._serve(call), call)
+            call.task = run(self._serve(call), call)
         except RuntimeError:
             self._running -= 1  # The server has stopped.
 
@@ -200,15 +215,13 @@ class Socket:
         return told is not None
 
     async def _serve(self, call: SocketCall) -> None:
-        sockets, broker = self._sockets, self._sockets.broker
-        task = asyncio.current_task()
-        correlation_id = call.message.correlation_id
+        sockets, broker, message = self._sockets, self._sockets.broker, call.message
         try:
             if sockets.is_plain:
                 # As a gateway's plain routes do: no context is made for the gateway itself, as nobody looks at it.
                 ctx: Context[Any] = Context(
                     broker,
-                    call.message.data,
+                    message.data,
                     call.action,
                     None,
                     None,
@@ -222,7 +235,7 @@ class Socket:
                     None,
                     call.id,
                     call.id,
-                    sockets.caller.service.full_name,
+                    sockets.caller_name,
                 )
                 handler = call.action.handler  # Read first, called then: see `Transit._encode_and_send`.
                 result = await handler(ctx)
@@ -236,16 +249,18 @@ class Socket:
                     _id=call.id,
                     _request_id=call.id,
                 )
-                result = await broker.call_nested(root, call.path, call.message.data, {})
-            self._succeed(result, correlation_id)
+                result = await broker.call_nested(root, call.path, message.data, {})
+            self._succeed(result, message.correlation_id)
         except FAILURES as error:
-            if isinstance(error, asyncio.CancelledError) and not call.is_only_late and _is_cancelled(task):
+            if isinstance(error, asyncio.CancelledError) and not call.is_only_late and _is_cancelled():
                 raise
-            self._fail(RequestTimeoutError(call.path) if call.late else error, correlation_id, call)
+            self._fail(RequestTimeoutError(call.path) if call.late else error, message.correlation_id, call)
         finally:
-            sockets.running.tasks.pop(task, None)  # type: ignore[arg-type]  # This is a task.
+            if call.task is not None:
+                sockets.running.tasks.pop(call.task, None)
             self._running -= 1
-        self._next()
+        if self._waiting is not None or self._retired:
+            self._next()
 
     def _next(self) -> None:
         """A call has ended: take the next, or close."""
@@ -305,6 +320,7 @@ class Socket:
         return 0 < most < self._rate
 
 
-def _is_cancelled(task: asyncio.Task[Any] | None) -> bool:
-    """Whether somebody wants the task to end."""
+def _is_cancelled() -> bool:
+    """Whether somebody wants the task that runs to end."""
+    task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -71,6 +71,8 @@ class Sockets:
         self.running: RunningRequests[SocketCall] = RunningRequests(broker.clock, lambda _call: None)
         #: Whether a call needs no more than its action's own chain.
         self.is_plain = not broker.calls_wrapped and broker.settings.max_call_level != 1
+        #: Full name of the service that calls.
+        self.caller_name = caller.service.full_name
         self._calls_max = calls_max
         self._timeout = timeout
         # Ids can be told to others, as addresses of private messages; so none must be guessed from another.
