@@ -73,7 +73,13 @@ class FirstSteps:
         if waits_for is not _DONE:
             ready.go_on(context, waits_for, label)
             return ready.task
-        if ready.is_untouched and not self._closed:
+        # Asked for anew each time: a name for it here would count.
+        if (
+            getrefcount(ready.task) == ready.references
+            and getweakrefcount(ready.task) == ready.weak_references
+            and not ready.task.is_marked
+            and not self._closed
+        ):
             self._ready = self._standing = ready
         else:
             ready.end()
@@ -131,11 +137,12 @@ class _StandBy:
     """A task that waits for a coroutine of which the first step has been taken.
 
     Attributes:
+        references: How many hold the task while it waits; `weak_references`, how many weakly so.
         drive: Takes the first step of a coroutine, or (None) the next. Returns what it waits for, or `_DONE`.
         go: Done when the wait is over.
     """
 
-    __slots__ = ("_context", "_driver", "_references", "_waits_for", "_weak_references", "drive", "go", "loop", "task")
+    __slots__ = ("_context", "_driver", "_waits_for", "drive", "go", "loop", "references", "task", "weak_references")
 
     task: _Task
     loop: asyncio.AbstractEventLoop
@@ -147,7 +154,7 @@ class _StandBy:
         self.drive(None)
         self._context: Context | None = None
         self._waits_for: Any = None
-        self._references = self._weak_references = 0
+        self.references = self.weak_references = 0
 
     async def run(self, on_ready: Callable[[_StandBy], None], on_gone: Callable[[_StandBy], None]) -> None:
         """The whole of the task."""
@@ -168,18 +175,8 @@ class _StandBy:
 
     def _count(self, on_ready: Callable[[_StandBy], None]) -> None:
         self.task.is_marked = False
-        self._references, self._weak_references = getrefcount(self.task), getweakrefcount(self.task)
+        self.references, self.weak_references = getrefcount(self.task), getweakrefcount(self.task)
         on_ready(self)
-
-    @property
-    def is_untouched(self) -> bool:
-        """Whether nobody can tell that it was this task in which a coroutine has run."""
-        # Asked for anew each time: a name for it here would count.
-        return (
-            getrefcount(self.task) == self._references
-            and getweakrefcount(self.task) == self._weak_references
-            and not self.task.is_marked
-        )
 
     def go_on(self, context: Context, waits_for: Any, label: str) -> None:
         """Do the rest of the coroutine, which waits for a future, or (None) for a turn of the loop."""

@@ -105,24 +105,20 @@ class _Arguments(msgspec.Struct, frozen=True):
     refused: frozenset[str]
     context: str | None
 
-    def check(self, data: Any) -> dict[str, Any]:
-        """The arguments, if they fit.
+    def check(self, data: Any) -> None:
+        """See that the arguments fit.
 
         Raises:
             IncorrectSignature: They do not; names the first that is wrong.
         """
         if not isinstance(data, dict):
             raise IncorrectSignature("arguments are an object")
-        keys = data.keys()
-        if self.names is not None and self.required <= keys <= self.names:
-            return data  # By far the most do. A name that is refused is none of those.
         for name in data:
             if name in self.refused or (self.names is not None and name not in self.names):
                 raise IncorrectSignature(f"unknown argument '{str(name)[:100]}'")
         for name in sorted(self.required):
             if name not in data:
                 raise IncorrectSignature(f"argument '{name}' is missing")
-        return data
 
 
 def _arguments(method: Method) -> _Arguments:
@@ -160,14 +156,18 @@ def _arguments(method: Method) -> _Arguments:
 def _bind(method: Method) -> Method:
     arguments = _arguments(method)
 
-    check, context = arguments.check, arguments.context
+    check, context, required = arguments.check, arguments.context, arguments.required
+    # What is none of these is looked at more closely.
+    usual = frozenset() if arguments.names is None else arguments.names
 
     def call(ctx: Context[Any]) -> Any:
         meta = ctx._meta
         socket_id = None if meta is None else meta.get(SOCKET_ID)
         if not isinstance(socket_id, str):
             raise ConnectionNotFound("there is no socket: the method is for clients of a WebSocket")
-        given = check(ctx.params)
+        given = ctx.params
+        if type(given) is not dict or not required <= given.keys() <= usual:
+            check(given)
         return method(socket_id, **given) if context is None else method(socket_id, **given, **{context: ctx})
 
     if inspect.iscoroutinefunction(method):

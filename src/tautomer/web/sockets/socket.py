@@ -195,7 +195,8 @@ class Socket:
         if sockets.is_busy:
             self._fail(ServiceUnavailableError("TOO_MANY_CALLS"), correlation_id)
             return
-        call = SocketCall(message, action, sockets.new_id(), sockets.ends())
+        timeout = sockets.timeout
+        call = SocketCall(message, action, sockets.new_id(), sockets.clock() + timeout if timeout else None)
         self._running += 1
         run = sockets.running.begin if self._alone else sockets.running.start
         try:
@@ -313,11 +314,13 @@ class Socket:
 
     def _is_over_rate(self) -> bool:
         most = self._sockets.settings.messages_per_second
+        if not most:
+            return False
         now = self._asked_at
         if now - self._rate_at >= 1.0:
             self._rate_at, self._rate = now, 0
         self._rate += 1
-        return 0 < most < self._rate
+        return most < self._rate
 
 
 def _is_cancelled() -> bool:
