@@ -59,10 +59,8 @@ HANDSHAKE = (
     b"GET /ws HTTP/1.1\r\n" + _HEADERS + b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
-# `ws-thread`: the same by a `def`, in a thread; `ws-slow`: by a method that waits for one turn of the loop.
-SOCKETS = {
-    name: SAID.replace(b"echo", method) for name, method in (("ws-rpc", b"echo"), ("ws-slow", b"slow"))
-}
+# `ws-slow`: the same by a method that waits for one turn of the loop.
+SOCKETS = {name: SAID.replace(b"echo", method) for name, method in (("ws-rpc", b"echo"), ("ws-slow", b"slow"))}
 # One end of a remote call over NATS, with the whole client below it; the payload is that of `measured.py`.
 ENDS = ("caller-tiny", "callee-tiny", "caller-10kb", "callee-10kb")
 SCENARIOS = (*REQUESTS, *SOCKETS, "local", "nested", "emit", "remote", *ENDS)

@@ -18,6 +18,7 @@ class Stage(Enum):
     ALIASES = "gateway with 1,000 aliases"
     EDGE = "gateway and service"
     SOCKETS = "sockets"
+    JSON_RPC = "JSON-RPC"
     MEMORY = "memory"
     IMPORT = "import"
 
@@ -45,6 +46,7 @@ _ROLES = {
     Stage.ALIASES: ("aliases",),
     Stage.EDGE: ("callee", "edge"),
     Stage.SOCKETS: ("sockets",),
+    Stage.JSON_RPC: ("jsonrpc",),
     Stage.MEMORY: ("gateway",),
     Stage.IMPORT: (),
 }
@@ -76,6 +78,7 @@ class Load:
         pace: Seconds that each connection pauses between two requests, so that it is not the work but the wait that is
             measured: the time in which 99 of 100 answers come. None: as fast as it goes.
         signed: Whether requests come as a browser of another origin sends them, with a token.
+        body: JSON text of a POST; None for a GET.
     """
 
     tool: str
@@ -83,6 +86,7 @@ class Load:
     status: int = 200
     pace: float | None = None
     signed: bool = False
+    body: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,7 @@ class Scenario:
         work: None where the stage says it all (memory, import).
         unit: Of the cost; the lower, the better, in each.
         goal: Ratio to the better Node which a release is to reach, or None if there is no such goal.
+        beside: Key of another row of the stage; who does both is also shown by how much more this one costs.
     """
 
     key: str
@@ -116,7 +121,11 @@ class Scenario:
     work: Ask | Load | Crowd | None = None
     unit: str = "CPU-µs/op"
     goal: float | None = None
+    beside: str | None = None
 
+
+_NAME = '{"name":"world"}'
+_CALL = '{"jsonrpc":"2.0","method":"%s","params":' + _NAME + ',"id":1}'
 
 SCENARIOS = (
     Scenario("local", "local call, empty handler", Stage.CALLS, Ask("local"), goal=0.75),
@@ -161,6 +170,23 @@ SCENARIOS = (
     Scenario("ws-rpc-64", "WebSocket call, 64 sockets", Stage.SOCKETS, Crowd("rpc", 64), goal=1.5),
     Scenario("ws-rpc-1", "WebSocket call, 1 socket", Stage.SOCKETS, Crowd("rpc", 1), goal=1.0),
     Scenario("ws-broadcast", "event to each of 1,000 sockets", Stage.SOCKETS, Crowd("broadcast", 1000), goal=1.0),
+    Scenario(
+        "jsonrpc-alias", "POST, local action by an alias", Stage.JSON_RPC, Load("wrk", "/plain/hello", body=_NAME)
+    ),
+    Scenario(
+        "jsonrpc-call",
+        "POST, the same by JSON-RPC",
+        Stage.JSON_RPC,
+        Load("wrk", "/api", body=_CALL % "hello"),
+        beside="jsonrpc-alias",
+    ),
+    Scenario(
+        "jsonrpc-thread",
+        "POST, by JSON-RPC in a thread",
+        Stage.JSON_RPC,
+        Load("wrk", "/api", body=_CALL % "blocking"),
+        beside="jsonrpc-alias",
+    ),
     Scenario("memory", "memory of an idle node with gateway", Stage.MEMORY, unit="MB RSS", goal=2.0),
     Scenario("import", "import, over a bare interpreter", Stage.IMPORT, unit="CPU-ms"),
 )

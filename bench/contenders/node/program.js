@@ -72,6 +72,7 @@ const ROUTES = {
 			authorization: true
 		}
 	],
+	jsonrpc: [{ path: "/plain", aliases: { "POST /hello": "bench.hello" }, bodyParsers: { json: true } }],
 	aliases: [
 		{
 			path: "/",
@@ -79,6 +80,17 @@ const ROUTES = {
 		}
 	]
 };
+
+function greeter(broker) {
+	broker.createService({
+		name: "bench",
+		actions: {
+			async hello(ctx) {
+				return `hello ${ctx.params.name}`;
+			}
+		}
+	});
+}
 
 // What our gateway does with `@websocket_rpc`, as people write it with `ws`: the same messages, byte for byte.
 function sockets(broker) {
@@ -137,7 +149,7 @@ function gateway(broker) {
 	broker.createService({
 		name: "api",
 		mixins: [require("moleculer-web")],
-		settings: { port: options.port, ip: "127.0.0.1", path: "/api", routes: ROUTES[role] ?? ROUTES.gateway },
+		settings: { port: options.port, ip: "127.0.0.1", path: role === "jsonrpc" ? "/" : "/api", routes: ROUTES[role] ?? ROUTES.gateway },
 		methods: {
 			async authenticate(ctx, route, req) {
 				return req.headers.authorization === "Bearer letmein" ? { id: 1 } : null;
@@ -159,6 +171,7 @@ function makeBroker() {
 		transporter: options.nats ?? null
 	});
 	if (role === "sockets") sockets(broker);
+	else if (role === "jsonrpc") greeter(broker);
 	else if (role !== "caller" && role !== "edge") bench(broker);
 	if (role in ROUTES || role === "edge") gateway(broker);
 	return broker;

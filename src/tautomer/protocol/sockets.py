@@ -48,7 +48,7 @@ class MethodCall(msgspec.Struct, frozen=True):
     """
 
     method: Annotated[str, msgspec.Meta(min_length=1)]
-    data: dict[str, Any] = {}  # noqa: RUF012 - msgspec makes a new one each time.
+    data: dict[str, Any] = {}
     correlation_id: Any = None
 
 
