@@ -167,7 +167,7 @@ SCENARIOS = (
     ),
     Scenario("ab-get", "ab -k (HTTP/1.0) GET, local action", Stage.GATEWAY, Load("ab", "/api/hello"), goal=5.0),
     Scenario("http-remote", "GET, action on another node", Stage.EDGE, Load("wrk", "/api/hello"), goal=2.7),
-    Scenario("ws-rpc-64", "WebSocket call, 64 sockets", Stage.SOCKETS, Crowd("rpc", 64), goal=1.5),
+    Scenario("ws-rpc-64", "WebSocket call, 64 sockets", Stage.SOCKETS, Crowd("rpc", 64), goal=1.0),
     Scenario("ws-rpc-1", "WebSocket call, 1 socket", Stage.SOCKETS, Crowd("rpc", 1), goal=1.0),
     Scenario("ws-broadcast", "event to each of 1,000 sockets", Stage.SOCKETS, Crowd("broadcast", 1000), goal=1.0),
     Scenario(
