@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from bench.scenarios import Stage
+from bench.scenarios import Scenario, Stage
 
 PROGRAMS = Path(__file__).parent / "contenders"
 
@@ -28,6 +28,7 @@ class Needs(Enum):
     NODE22 = "node22"
     NODE24 = "node24"
     PYTHON_PEERS = "python"
+    PYTHON36 = "python 3.6"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Contender:
         loop: Event loop of a Python contender, ``uvloop`` or ``asyncio``.
         imports: Source that imports the framework's broker; ``import`` is compared with an interpreter without it.
         absent: Stages that it has nothing for.
+        absent_rows: Scenarios of other stages that it has nothing for.
         always_nats: It has no other transporter, and does not start without one.
     """
 
@@ -49,7 +51,12 @@ class Contender:
     imports: str
     loop: str = "asyncio"
     absent: tuple[Stage, ...] = ()
+    absent_rows: tuple[str, ...] = ()
     always_nats: bool = False
+
+    def has(self, scenario: Scenario) -> bool:
+        """Whether it has something for a scenario."""
+        return scenario.stage not in self.absent and scenario.key not in self.absent_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +88,12 @@ _TAUTOMER = ("python/tautomer_program.py", "import tautomer; tautomer.Broker")
 _NODE = ("node/program.js", "require('moleculer')")
 _MOLECULERPY = ("python/moleculerpy_program.py", "from moleculerpy import Broker")
 _PYLECULAR = ("python/pylecular_program.py", "from pylecular.broker import Broker")
+_GEMSTONE = ("python/gemstone_program.py", "import gemstone")
 # These rows are compared with Node only.
-_NO_CHECKS = (Stage.CHECKED,)
+_NO_CHECKS = (Stage.CHECKED, Stage.SOCKETS, Stage.JSON_RPC)
+# Node's gateway knows no JSON-RPC, gemstone nothing else; it runs in the loop whatever does not say otherwise.
+_NO_RPC = ("jsonrpc-call", "jsonrpc-thread")
+_RPC_ONLY = tuple(stage for stage in Stage if stage is not Stage.JSON_RPC)
 _NO_GATEWAY_NO_CACHE = (
     Stage.CACHED,
     Stage.CHECKED,
@@ -90,6 +101,8 @@ _NO_GATEWAY_NO_CACHE = (
     Stage.GUARDED,
     Stage.ALIASES,
     Stage.EDGE,
+    Stage.SOCKETS,
+    Stage.JSON_RPC,
     Stage.MEMORY,
 )
 
@@ -98,20 +111,36 @@ CONTENDERS = {
     for contender in (
         Contender("tautomer", Kind.OURS, Needs.NOTHING, *_TAUTOMER, loop="uvloop"),
         Contender("tautomer-asyncio", Kind.OURS, Needs.NOTHING, *_TAUTOMER),
-        Contender("node22", Kind.NODE, Needs.NODE22, *_NODE),
-        Contender("node24", Kind.NODE, Needs.NODE24, *_NODE),
+        Contender("node22", Kind.NODE, Needs.NODE22, *_NODE, absent_rows=_NO_RPC),
+        Contender("node24", Kind.NODE, Needs.NODE24, *_NODE, absent_rows=_NO_RPC),
         Contender("moleculerpy", Kind.PYTHON, Needs.PYTHON_PEERS, *_MOLECULERPY, "asyncio", _NO_CHECKS),
         Contender("moleculerpy-uvloop", Kind.PYTHON, Needs.PYTHON_PEERS, *_MOLECULERPY, "uvloop", _NO_CHECKS),
-        Contender("pylecular", Kind.PYTHON, Needs.PYTHON_PEERS, *_PYLECULAR, "asyncio", _NO_GATEWAY_NO_CACHE, True),
         Contender(
-            "pylecular-uvloop", Kind.PYTHON, Needs.PYTHON_PEERS, *_PYLECULAR, "uvloop", _NO_GATEWAY_NO_CACHE, True
+            "pylecular", Kind.PYTHON, Needs.PYTHON_PEERS, *_PYLECULAR, absent=_NO_GATEWAY_NO_CACHE, always_nats=True
+        ),
+        Contender(
+            "pylecular-uvloop",
+            Kind.PYTHON,
+            Needs.PYTHON_PEERS,
+            *_PYLECULAR,
+            "uvloop",
+            _NO_GATEWAY_NO_CACHE,
+            always_nats=True,
+        ),
+        Contender(
+            "gemstone",
+            Kind.PYTHON,
+            Needs.PYTHON36,
+            *_GEMSTONE,
+            absent=_RPC_ONLY,
+            absent_rows=("jsonrpc-alias", "jsonrpc-thread"),
         ),
     )
 }
 
 # The Python peers run on plain asyncio unless asked for by name: so their documents start them.
-USUAL_PEERS = ("node22", "node24", "moleculerpy", "pylecular")
-QUICK_PEERS = ("node22", "moleculerpy", "pylecular")
+USUAL_PEERS = ("node22", "node24", "moleculerpy", "pylecular", "gemstone")
+QUICK_PEERS = ("node22", "moleculerpy", "pylecular", "gemstone")
 
 
 def select(names: str | None, quick: bool) -> tuple[Contender, ...]:

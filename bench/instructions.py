@@ -53,9 +53,17 @@ REQUESTS = {
     b"User-Agent: ApacheBench/2.3\r\nAccept: */*\r\n\r\n",
     "http-remote": b"GET /api/far HTTP/1.1\r\n" + _HEADERS + b"\r\n",
 }
+# What a client says on a WebSocket, masked as a client must: a method of this node is called.
+SAID = b'{"method":"bench.echo","data":{"n":1},"correlation_id":"c1"}'
+HANDSHAKE = (
+    b"GET /ws HTTP/1.1\r\n" + _HEADERS + b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+# `ws-slow`: the same by a method that waits for one turn of the loop.
+SOCKETS = {name: SAID.replace(b"echo", method) for name, method in (("ws-rpc", b"echo"), ("ws-slow", b"slow"))}
 # One end of a remote call over NATS, with the whole client below it; the payload is that of `measured.py`.
 ENDS = ("caller-tiny", "callee-tiny", "caller-10kb", "callee-10kb")
-SCENARIOS = (*REQUESTS, "local", "nested", "emit", "remote", *ENDS)
+SCENARIOS = (*REQUESTS, *SOCKETS, "local", "nested", "emit", "remote", *ENDS)
 
 Run = Callable[[int], Awaitable[None]]
 """Does the operation so often."""
@@ -70,6 +78,10 @@ class Wire:
     def __init__(self) -> None:
         self.answers = 0
         self.last = b""
+        self.protocol: Any = None
+
+    def set_protocol(self, protocol: Any) -> None:
+        self.protocol = protocol
 
     def write(self, data: bytes) -> None:
         self.answers += 1
@@ -90,24 +102,43 @@ class Wire:
     abort = close
 
 
-async def _feed(connect: Callable[[], Any], request: bytes) -> Run:
+async def _feed(connect: Callable[[], Any], request: bytes, first: bytes = b"") -> Run:
+    """
+    Args:
+        first: What is sent once, and answered by more than one write: a handshake.
+    """
     wires = [Wire() for _ in range(CONNECTIONS)]
-    connections = [connect() for _ in wires]
-    for connection, wire in zip(connections, wires, strict=True):
-        connection.connection_made(wire)
+    for wire in wires:
+        wire.protocol = connect()
+        wire.protocol.connection_made(wire)
+        if first:
+            wire.protocol.data_received(first)
+            while wire.answers < 2:
+                await asyncio.sleep(0)
+    connections = [wire.protocol for wire in wires]
+    loop = asyncio.get_running_loop()
+
+    def say() -> None:
+        for connection in connections:
+            connection.data_received(request)
 
     async def run(count: int) -> None:
         due = wires[-1].answers
         for _ in range(count // CONNECTIONS):
-            for connection in connections:
-                connection.data_received(request)
+            loop.call_soon(say)  # As the loop does it: no task runs then.
             due += 1
             while wires[-1].answers < due:
                 await asyncio.sleep(0)
 
     await run(CONNECTIONS)
-    print(wires[-1].last.partition(b"\r\n")[0].decode(), file=sys.stderr)
+    print(wires[-1].last.partition(b"\r\n")[0].decode(errors="replace"), file=sys.stderr)
     return run
+
+
+def _masked(text: bytes, mask: bytes = b"\x37\xfa\x21\x3d") -> bytes:
+    """The frame of a client."""
+    assert len(text) < 126
+    return bytes((0x81, 0x80 | len(text))) + mask + bytes(byte ^ mask[at % 4] for at, byte in enumerate(text))
 
 
 class NatsServer(Wire):
@@ -238,7 +269,7 @@ async def _one_end(scenario: str) -> tuple[Run, Ready]:
 async def _prepare(scenario: str) -> tuple[Run, Ready]:
     if scenario in ENDS:
         return await _one_end(scenario)
-    from tautomer import ApiGatewayService, Broker, Service, Settings, action, event
+    from tautomer import ApiGatewayService, Broker, Service, Settings, action, event, websocket_rpc
 
     class Bench(Service):
         name = "bench"
@@ -258,6 +289,15 @@ async def _prepare(scenario: str) -> tuple[Run, Ready]:
         @action
         async def user(self, ctx: Any) -> dict[str, Any]:
             return {"id": ctx.params["id"], "x": ctx.params["x"]}
+
+        @websocket_rpc
+        async def echo(self, socket_id: str, **data: Any) -> Any:
+            return data
+
+        @websocket_rpc
+        async def slow(self, socket_id: str, **data: Any) -> Any:
+            await asyncio.sleep(0)
+            return data
 
         @event("bench.happened")
         def on_happened(self, ctx: Any) -> None:
@@ -280,6 +320,7 @@ async def _prepare(scenario: str) -> tuple[Run, Ready]:
             "ip": "127.0.0.1",
             "path": "/api",
             "limits": {"keep_alive_requests_max": 0},
+            "websocket": {"path": "/ws", "messages_per_second": 0} if scenario in SOCKETS else False,
             "routes": [
                 {
                     "path": "/",
@@ -312,12 +353,15 @@ async def _prepare(scenario: str) -> tuple[Run, Ready]:
         other = Broker("other", settings=settings)
         other.create_service(Far)
         await other.start()
-    if scenario in REQUESTS:
+    if scenario in REQUESTS or scenario in SOCKETS:
         gateway = Gateway()
         broker.create_service(gateway)
         await broker.start()
         # The one private name: a client would bring system calls along.
-        return await _feed(gateway._server._connect, REQUESTS[scenario]), _nothing  # type: ignore[union-attr]
+        connect = gateway._server._connect  # type: ignore[union-attr]
+        if scenario in SOCKETS:
+            return await _feed(connect, _masked(SOCKETS[scenario]), HANDSHAKE), _nothing
+        return await _feed(connect, REQUESTS[scenario]), _nothing
     await broker.start()
     calls: dict[str, Callable[[], Awaitable[object]]] = {
         "local": lambda: broker.call("bench.empty"),

@@ -18,7 +18,7 @@ CONNECTIONS = 50
 # Of a request of a browser, from a page of another origin, with a token.
 SIGNED = {"Origin": "http://app.test", "Authorization": "Bearer letmein"}
 
-_SCRIPTS = Path(__file__).parent / "loads"
+SCRIPTS = Path(__file__).parent / "loads"
 
 # Both end at SIGINT with their report, which is how a window can be shorter than their whole seconds. The times
 # here are only what ends them if we die first; ab keeps a record for each of its -n requests, so -n stays modest.
@@ -52,10 +52,11 @@ def apply(work: Load, url: str, seconds: float, tools: Mapping[str, str]) -> Loa
     headers = [part for name, value in SIGNED.items() for part in ("-H", f"{name}: {value}")]
     command = [tools[work.tool], *_COMMANDS[work.tool][1:], *(headers if work.signed else [])]
     if work.pace is not None:
-        command += ["--latency", "-s", str(_SCRIPTS / "paced.lua")]
-    command.append(url)
-    if work.pace is not None:
-        command += ["--", str(work.pace * 1000)]
+        command += ["--latency", "-s", str(SCRIPTS / "paced.lua"), url, "--", str(work.pace * 1000)]
+    elif work.body is not None:
+        command += ["-s", str(SCRIPTS / "post.lua"), url, "--", work.body]
+    else:
+        command.append(url)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         time.sleep(seconds)

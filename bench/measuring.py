@@ -125,7 +125,7 @@ class Bench:
 
     def _window(self, team: Team, scenario: Scenario, seconds: float) -> Sample | None:
         """Measure once. None if that fails, or has failed before."""
-        if not team.usable or scenario.key in team.failed:
+        if not team.usable or scenario.key in team.failed or not team.has(scenario):
             return None
         try:
             return team.measure(scenario, seconds)

@@ -67,6 +67,8 @@ def _interpreter(contender: Contender) -> tuple[str, dict[str, str]]:
             return sys.executable, {"BENCH_LOOP": contender.loop, **kept}
         case Needs.PYTHON_PEERS:
             return str(_python_peers() / "bin" / "python"), {"BENCH_LOOP": contender.loop}
+        case Needs.PYTHON36:
+            return str(_gemstone() / "bin" / "python"), {}
         case Needs.NODE22 | Needs.NODE24:
             modules = _node_peers()
             node = modules / contender.needs.value / "bin" / "node"
@@ -96,9 +98,17 @@ def _node_peers() -> Path:
 
 @_remembered
 def _python_peers() -> Path:
-    target = INSTALLED / "python"
-    wanted = [WANTED / "requirements.txt"]
-    python = _python312()
+    return _environment(INSTALLED / "python", [WANTED / "requirements.txt"], _python("3.12"))
+
+
+@_remembered
+def _gemstone() -> Path:
+    # It and its Tornado know no newer Python.
+    return _environment(INSTALLED / "gemstone", [WANTED / "gemstone.txt"], _python("3.6"))
+
+
+def _environment(target: Path, wanted: list[Path], python: str) -> Path:
+    """A virtual environment with what a file lists."""
     if not _is_current(target, wanted, python):
         _empty(target)
         _install([python, "-m", "venv", str(target)], target)
@@ -108,16 +118,17 @@ def _python_peers() -> Path:
     return target
 
 
-def _python312() -> str:
+def _python(version: str) -> str:
     """An interpreter that runs, not only a name on the path: version managers leave stubs there."""
-    candidates = [os.environ.get("BENCH_PYTHON312"), shutil.which("python3.12")]
-    candidates += map(str, sorted(Path.home().glob(".pyenv/versions/3.12.*/bin/python3.12"), reverse=True))
+    named = f"BENCH_PYTHON{version.replace('.', '')}"
+    candidates = [os.environ.get(named), shutil.which(f"python{version}")]
+    candidates += map(str, sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python{version}"), reverse=True))
     for candidate in filter(None, candidates):
-        probe = [candidate, "-c", "import sys, venv, ensurepip; print(sys.version_info >= (3, 12))"]
+        probe = [candidate, "-c", f"import sys, venv, ensurepip; print(sys.version.startswith('{version}.'))"]
         found = subprocess.run(probe, capture_output=True, text=True, check=False, timeout=30)
         if found.stdout.strip() == "True":
             return candidate
-    raise Missing("needs Python 3.12, and no python3.12 was found (BENCH_PYTHON312 may name one)")
+    raise Missing(f"needs Python {version}, and no python{version} was found ({named} may name one)")
 
 
 def _install(command: list[str], target: Path) -> None:

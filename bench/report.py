@@ -37,12 +37,14 @@ class Row:
 
     Attributes:
         ratios: By peer: its cost over ours, the median of the rounds' own ratios. Over 1, ours is cheaper.
+        beside: Our own cost over that of the row that it is beside.
     """
 
     scenario: Scenario
     costs: dict[str, Spread] = field(default_factory=dict)
     rates: dict[str, float] = field(default_factory=dict)
     ratios: dict[str, Spread] = field(default_factory=dict)
+    beside: Spread | None = None
 
     def best(self, kind: Kind) -> str | None:
         """The peer of this kind that comes nearest to us or leads furthest."""
@@ -83,6 +85,10 @@ def rows_of(scenarios: Sequence[Scenario], results: Results) -> list[Row]:
                     row.rates[name] = statistics.median(rates)
             if name != OURS and (ratios := _ratios(by_name.get(OURS, []), by_name[name])):
                 row.ratios[name] = Spread.of(ratios)
+        if scenario.beside is not None:
+            other = results.samples.get(scenario.beside, {}).get(OURS, [])
+            if ratios := _ratios(other, by_name.get(OURS, [])):
+                row.beside = Spread.of(ratios)
         if row.costs:
             rows.append(row)
     return rows
@@ -102,6 +108,8 @@ def text(report: Report) -> str:
             spread = f"({_figure(cost.low)}-{_figure(cost.high)})"
             rate = f"{_count(row.rates[name])}/s" if name in row.rates else ""
             ratio = f"ratio {_ratio(row.ratios[name])}" if name in row.ratios else ""
+            if name == OURS and row.beside is not None:
+                ratio = f"{_ratio(row.beside)} of {row.scenario.beside}"
             lines.append(f"  {name:<20}{_figure(cost.median):>8}  {spread:<18}{rate:>10}   {ratio}".rstrip())
         lines.append("")
     lines += ["ratio > 1: tautomer is cheaper; median (min-max) over the rounds", ""]
@@ -121,7 +129,7 @@ def markdown(report: Report) -> str:
     lines.append("|---" * (len(names) + 4) + "|")
     for row in report.rows:
         unit = "" if row.scenario.unit == "CPU-µs/op" else f", {row.scenario.unit}"
-        cells = [row.scenario.title + unit]
+        cells = [row.scenario.title + unit + ("" if row.beside is None else f", {_ratio(row.beside)} of the alias's")]
         for name in names:
             rate = f" ({_count(row.rates[name])})" if name in row.rates else ""
             cells.append(f"{_figure(row.costs[name].median)}{rate}" if name in row.costs else "")
@@ -145,6 +153,7 @@ def record(report: Report) -> dict[str, object]:
                 "costs": {name: _spread(cost) for name, cost in row.costs.items()},
                 "rates": row.rates,
                 "ratios": {name: _spread(ratio) for name, ratio in row.ratios.items()},
+                "beside": None if row.beside is None else {str(row.scenario.beside): _spread(row.beside)},
                 "rounds": {name: [s and s.cost for s in samples] for name, samples in by_name.items()},
             }
         )

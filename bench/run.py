@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             bench.run(stage, of_stage)
 
     for contender in bench.contenders:
-        absent = [s.key for s in chosen if s.stage in contender.contender.absent]
+        absent = [s.key for s in chosen if not contender.contender.has(s)]
         if absent:
             skipped[f"{contender.name} in {', '.join(absent)}"] = "it has none of that"
 

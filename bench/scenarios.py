@@ -17,6 +17,8 @@ class Stage(Enum):
     GUARDED = "guarded gateway"
     ALIASES = "gateway with 1,000 aliases"
     EDGE = "gateway and service"
+    SOCKETS = "sockets"
+    JSON_RPC = "JSON-RPC"
     MEMORY = "memory"
     IMPORT = "import"
 
@@ -43,6 +45,8 @@ _ROLES = {
     Stage.GUARDED: ("guarded",),
     Stage.ALIASES: ("aliases",),
     Stage.EDGE: ("callee", "edge"),
+    Stage.SOCKETS: ("sockets",),
+    Stage.JSON_RPC: ("jsonrpc",),
     Stage.MEMORY: ("gateway",),
     Stage.IMPORT: (),
 }
@@ -74,6 +78,7 @@ class Load:
         pace: Seconds that each connection pauses between two requests, so that it is not the work but the wait that is
             measured: the time in which 99 of 100 answers come. None: as fast as it goes.
         signed: Whether requests come as a browser of another origin sends them, with a token.
+        body: JSON text of a POST; None for a GET.
     """
 
     tool: str
@@ -81,6 +86,21 @@ class Load:
     status: int = 200
     pace: float | None = None
     signed: bool = False
+    body: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """Clients of WebSockets, in a process of their own, that stay as long as the stage lasts.
+
+    Attributes:
+        kind: ``rpc``: each calls a method, again and again, one call in flight; ``broadcast``: they are in one room,
+            and an operation is an event that has reached one of them.
+        sockets: How many there are.
+    """
+
+    kind: str
+    sockets: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +112,20 @@ class Scenario:
         work: None where the stage says it all (memory, import).
         unit: Of the cost; the lower, the better, in each.
         goal: Ratio to the better Node which a release is to reach, or None if there is no such goal.
+        beside: Key of another row of the stage; who does both is also shown by how much more this one costs.
     """
 
     key: str
     title: str
     stage: Stage
-    work: Ask | Load | None = None
+    work: Ask | Load | Crowd | None = None
     unit: str = "CPU-µs/op"
     goal: float | None = None
+    beside: str | None = None
 
+
+_NAME = '{"name":"world"}'
+_CALL = '{"jsonrpc":"2.0","method":"%s","params":' + _NAME + ',"id":1}'
 
 SCENARIOS = (
     Scenario("local", "local call, empty handler", Stage.CALLS, Ask("local"), goal=0.75),
@@ -142,6 +167,26 @@ SCENARIOS = (
     ),
     Scenario("ab-get", "ab -k (HTTP/1.0) GET, local action", Stage.GATEWAY, Load("ab", "/api/hello"), goal=5.0),
     Scenario("http-remote", "GET, action on another node", Stage.EDGE, Load("wrk", "/api/hello"), goal=2.7),
+    Scenario("ws-rpc-64", "WebSocket call, 64 sockets", Stage.SOCKETS, Crowd("rpc", 64), goal=1.0),
+    Scenario("ws-rpc-1", "WebSocket call, 1 socket", Stage.SOCKETS, Crowd("rpc", 1), goal=1.0),
+    Scenario("ws-broadcast", "event to each of 1,000 sockets", Stage.SOCKETS, Crowd("broadcast", 1000), goal=1.0),
+    Scenario(
+        "jsonrpc-alias", "POST, local action by an alias", Stage.JSON_RPC, Load("wrk", "/plain/hello", body=_NAME)
+    ),
+    Scenario(
+        "jsonrpc-call",
+        "POST, the same by JSON-RPC",
+        Stage.JSON_RPC,
+        Load("wrk", "/api", body=_CALL % "hello"),
+        beside="jsonrpc-alias",
+    ),
+    Scenario(
+        "jsonrpc-thread",
+        "POST, by JSON-RPC in a thread",
+        Stage.JSON_RPC,
+        Load("wrk", "/api", body=_CALL % "blocking"),
+        beside="jsonrpc-alias",
+    ),
     Scenario("memory", "memory of an idle node with gateway", Stage.MEMORY, unit="MB RSS", goal=2.0),
     Scenario("import", "import, over a bare interpreter", Stage.IMPORT, unit="CPU-ms"),
 )

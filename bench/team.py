@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import socket
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from bench import load
 from bench.contenders import Ready
 from bench.nats import NatsServer
 from bench.processes import ContenderFailed, Program, stop_all
-from bench.scenarios import Ask, Load, Scenario, Stage
+from bench.scenarios import Ask, Crowd, Load, Scenario, Stage
 
 START_SECONDS = 20.0
 ANSWER_SECONDS = 10.0
@@ -26,6 +27,8 @@ _EXPECTED: dict[str, tuple[int, object]] = {
     "/api/r777/5?x=1": (200, {"id": "5", "x": "1"}),
     "/api/nowhere": (404, None),
     "/api/open/no/where": (404, None),
+    "/plain/hello": (200, "hello world"),
+    "/api": (200, {"jsonrpc": "2.0", "result": "hello world", "id": 1}),
 }
 
 
@@ -66,6 +69,7 @@ class Team:
         self._owned = contextlib.ExitStack()
         self._port = 0
         self._right: set[str] = set()
+        self._crowds: dict[Crowd, Program] = {}
 
     def start(self) -> None:
         """Start the processes.
@@ -94,9 +98,13 @@ class Team:
         runtime = ""
         for program in self._programs.values():
             runtime = program.answer(START_SECONDS).get("runtime", "")
-        if self._stage.has_gateway:
+        if self._stage.has_gateway and self._stage is not Stage.JSON_RPC:  # There, each is asked for what it has.
             self._await_right_answer(_FIRST.get(self._stage, "/api/hello"))
         return runtime
+
+    def has(self, scenario: Scenario) -> bool:
+        """Whether there is something to measure."""
+        return self._ready.contender.has(scenario)
 
     @property
     def usable(self) -> bool:
@@ -120,7 +128,7 @@ class Team:
             return Sample(cost=spent / reply["ops"] * 1e6, rate=reply["ops"] / reply["seconds"])
         if isinstance(scenario.work, Load):
             work = scenario.work
-            self._await_right_answer(work.path)
+            self._await_right_answer(work.path, work.body)
             url = f"http://127.0.0.1:{self._port}{work.path}"
             before = self._cpu_seconds()
             try:
@@ -131,12 +139,28 @@ class Team:
             if work.pace is not None and loaded.p99 is not None:
                 return Sample(cost=loaded.p99 * 1e3, rate=loaded.rate)
             return Sample(cost=spent / loaded.requests * 1e6, rate=loaded.rate)
+        if isinstance(scenario.work, Crowd):
+            crowd = self._crowd(scenario.work)
+            before = self._cpu_seconds()
+            reply = crowd.ask({"seconds": seconds}, seconds + 20)
+            spent = self._cpu_seconds() - before
+            return Sample(cost=spent / reply["ops"] * 1e6, rate=reply["ops"] / reply["seconds"])
         return Sample(cost=sum(program.rss_bytes() for program in self._programs.values()) / 1e6)
 
     def stop(self) -> None:
         """Stop everything it started. Twice is harmless."""
+        stop_all(self._crowds.values())
         stop_all(self._programs.values())
         self._owned.close()
+
+    def _crowd(self, crowd: Crowd) -> Program:
+        """The clients, connected."""
+        if crowd not in self._crowds:
+            options = json.dumps({"port": self._port, "kind": crowd.kind, "sockets": crowd.sockets})
+            # Our own interpreter, whoever is asked: all are to be asked alike.
+            made = self._crowds[crowd] = Program([sys.executable, str(load.SCRIPTS / "sockets.py"), options], {})
+            made.answer(START_SECONDS)
+        return self._crowds[crowd]
 
     @property
     def _asked(self) -> Program:
@@ -145,19 +169,24 @@ class Team:
     def _cpu_seconds(self) -> float:
         return sum(program.cpu_seconds() for program in self._programs.values())
 
-    def _await_right_answer(self, path: str) -> None:
-        if path in self._right:
+    def _await_right_answer(self, path: str, body: str | None = None) -> None:
+        if path + (body or "") in self._right:
             return
-        status, body = _EXPECTED[path]
+        status, right = _EXPECTED[path]
         end = time.monotonic() + ANSWER_SECONDS
         while True:
-            found = _get(self._port, path)
-            if found is not None and found[0] == status and (body is None or found[1] == body):
-                self._right.add(path)
+            found = _ask(self._port, path, body)
+            if found is not None and found[0] == status and (right is None or _said(found[1]) == right):
+                self._right.add(path + (body or ""))
                 return
             if time.monotonic() > end:
-                raise self._asked.failure(f"GET {path} gives {found}, not {status} {body or ''}")
+                raise self._asked.failure(f"{path} gives {found}, not {status} {right or ''}")
             time.sleep(0.05)
+
+
+def _said(body: object) -> object:
+    """A body without what it says to be nothing: older JSON-RPC has an `error` of null beside each result."""
+    return {key: value for key, value in body.items() if value is not None} if isinstance(body, dict) else body
 
 
 def _free_port() -> int:
@@ -167,11 +196,14 @@ def _free_port() -> int:
         return port
 
 
-def _get(port: int, path: str) -> tuple[int, object] | None:
+def _ask(port: int, path: str, body: str | None) -> tuple[int, object] | None:
     """Status and JSON body, or None if nobody answers yet."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
-        connection.request("GET", path, headers=load.SIGNED)
+        if body is None:
+            connection.request("GET", path, headers=load.SIGNED)
+        else:
+            connection.request("POST", path, body, {"Content-Type": "application/json"})
         response = connection.getresponse()
         text = response.read()
     except (OSError, http.client.HTTPException):

@@ -120,11 +120,22 @@ class TaskStarter:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._plain = False
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether tasks are as `asyncio` makes them: nobody has told the loop to make others."""
+        if self._loop is None:
+            self._find_loop()
+        return self._plain
+
+    def _find_loop(self) -> asyncio.AbstractEventLoop:
+        loop = self._loop = asyncio.get_running_loop()
+        self._plain = loop.get_task_factory() is None
+        return loop
+
     def start(self, coro: Coroutine[Any, Any, Any], label: str) -> asyncio.Task[Any]:
         loop = self._loop
         if loop is None:
-            loop = self._loop = asyncio.get_running_loop()
-            self._plain = loop.get_task_factory() is None
+            loop = self._find_loop()
         # What the loop would do, without asking it.
         return asyncio.Task(coro, loop=loop, name=label) if self._plain else loop.create_task(coro, name=label)
 

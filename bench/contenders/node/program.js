@@ -1,6 +1,7 @@
 "use strict";
 // The Node contender: moleculer and moleculer-web with their defaults. Roles and commands: bench/README.md.
 
+const http = require("node:http");
 const readline = require("node:readline");
 const { ServiceBroker } = require("moleculer");
 
@@ -71,6 +72,7 @@ const ROUTES = {
 			authorization: true
 		}
 	],
+	jsonrpc: [{ path: "/plain", aliases: { "POST /hello": "bench.hello" }, bodyParsers: { json: true } }],
 	aliases: [
 		{
 			path: "/",
@@ -79,11 +81,75 @@ const ROUTES = {
 	]
 };
 
+function greeter(broker) {
+	broker.createService({
+		name: "bench",
+		actions: {
+			async hello(ctx) {
+				return `hello ${ctx.params.name}`;
+			}
+		}
+	});
+}
+
+// What our gateway does with `@websocket_rpc`, as people write it with `ws`: the same messages, byte for byte.
+function sockets(broker) {
+	const { WebSocketServer } = require("ws");
+	const { randomUUID } = require("node:crypto");
+	const rooms = new Map();
+
+	broker.createService({
+		name: "bench",
+		actions: {
+			async hello() {
+				return { hello: "world" };
+			},
+			async echo(ctx) {
+				return { n: ctx.params.n };
+			},
+			async join(ctx) {
+				const { socket } = ctx.meta;
+				if (!rooms.has("all")) rooms.set("all", new Set());
+				rooms.get("all").add(socket);
+				socket.once("close", () => rooms.get("all").delete(socket));
+				return null;
+			},
+			async shout(ctx) {
+				const event = JSON.stringify({ type: "event", event: "news", data: { text: ctx.params.text } });
+				for (const socket of rooms.get("all") ?? []) socket.send(event);
+				return null;
+			}
+		}
+	});
+
+	const server = http.createServer(async (req, res) => {
+		res.setHeader("content-type", "application/json");
+		res.end(JSON.stringify(await broker.call("bench.hello")));
+	});
+	const wss = new WebSocketServer({ server, path: "/ws" });
+	wss.on("connection", socket => {
+		socket.send(JSON.stringify({ type: "event", event: "connected", data: { socket_id: randomUUID() } }));
+		socket.on("message", async text => {
+			let correlation_id = null;
+			try {
+				const message = JSON.parse(text);
+				correlation_id = message.correlation_id ?? null;
+				const data = await broker.call(message.method, message.data ?? {}, { meta: { socket } });
+				socket.send(JSON.stringify({ type: "result", success: true, data, correlation_id }));
+			} catch (error) {
+				const told = { exc_type: error.name, value: error.message };
+				socket.send(JSON.stringify({ type: "result", success: false, error: told, correlation_id }));
+			}
+		});
+	});
+	server.listen(options.port, "127.0.0.1");
+}
+
 function gateway(broker) {
 	broker.createService({
 		name: "api",
 		mixins: [require("moleculer-web")],
-		settings: { port: options.port, ip: "127.0.0.1", path: "/api", routes: ROUTES[role] ?? ROUTES.gateway },
+		settings: { port: options.port, ip: "127.0.0.1", path: role === "jsonrpc" ? "/" : "/api", routes: ROUTES[role] ?? ROUTES.gateway },
 		methods: {
 			async authenticate(ctx, route, req) {
 				return req.headers.authorization === "Bearer letmein" ? { id: 1 } : null;
@@ -104,7 +170,9 @@ function makeBroker() {
 		cacher: role === "local",
 		transporter: options.nats ?? null
 	});
-	if (role !== "caller" && role !== "edge") bench(broker);
+	if (role === "sockets") sockets(broker);
+	else if (role === "jsonrpc") greeter(broker);
+	else if (role !== "caller" && role !== "edge") bench(broker);
 	if (role in ROUTES || role === "edge") gateway(broker);
 	return broker;
 }

@@ -1,8 +1,9 @@
-"""gemstone in `bench.jsonrpc`, on the Python that its dependencies still know; ends with its standard input."""
+"""The gemstone contender, on the Python that its dependencies still know. It does JSON-RPC only, and is asked by HTTP only."""
 
 import json
 import logging
 import os
+import platform
 import sys
 import threading
 
@@ -12,7 +13,7 @@ from gemstone import MicroService, public_method
 class Hello(MicroService):
     name = "bench"
     host = "127.0.0.1"
-    port = int(sys.argv[1])
+    port = json.loads(sys.argv[2])["port"]
 
     @public_method
     def hello(self, name):
@@ -29,5 +30,6 @@ def stop_with_input():
 
 logging.disable(logging.WARNING)
 threading.Thread(target=stop_with_input, daemon=True).start()
-print(json.dumps({"bench": {"ready": True}}), flush=True)
+runtime = f"CPython {platform.python_version()}, tornado"
+print('{"bench":' + json.dumps({"ready": True, "runtime": runtime}) + "}", flush=True)
 Hello().start()

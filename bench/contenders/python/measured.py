@@ -41,8 +41,8 @@ class Options:
     """What the driver wants of this process.
 
     Attributes:
-        role: ``local``, ``caller``, ``callee``; ``gateway``, ``guarded`` and ``aliases`` (with the actions); or ``edge``
-            (gateway without them).
+        role: ``local``, ``caller``, ``callee``; ``gateway``, ``guarded``, ``aliases``, ``sockets`` and ``jsonrpc`` (with
+            the actions); or ``edge`` (gateway without them).
         nats: URL of the message broker, or None where the role needs none.
         port: Of the gateway, on 127.0.0.1.
     """
@@ -57,7 +57,7 @@ class Options:
 
     @property
     def has_gateway(self) -> bool:
-        return self.role in ("gateway", "guarded", "aliases", "edge")
+        return self.role in ("gateway", "guarded", "aliases", "sockets", "jsonrpc", "edge")
 
     @property
     def gateway_settings(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ One JSON object each::
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import UNSET
@@ -58,20 +58,27 @@ class MethodCall(msgspec.Struct, frozen=True):
         correlation_id: Any JSON value; goes back with the result.
     """
 
-    method: str
-    data: dict[str, Any]
+    method: Annotated[str, msgspec.Meta(min_length=1)]
+    data: dict[str, Any] = {}
     correlation_id: Any = None
 
 
 class _Message(msgspec.Struct):
-    """The fields that count; others are ignored."""
+    """The fields that count, of whatever kind: to say what is wrong with them. Others are ignored."""
 
     method: Any = UNSET
     data: Any = None
     correlation_id: Any = None
 
 
+class _Result(msgspec.Struct, tag_field="type", tag="result"):
+    success: bool
+    data: Any
+    correlation_id: Any
+
+
 _decode = msgspec.json.Decoder(_Message).decode
+_decode_right = msgspec.json.Decoder(MethodCall).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -86,6 +93,11 @@ def parse_message(text: bytes, depth_max: int = DEPTH_MAX) -> MethodCall:
         MalformedMessage: It is no JSON, no object, too deep, has no method, or its data is no object.
     """
     opened = text.count(b"[") + text.count(b"{")
+    if not 0 < depth_max < opened and opened < CROWDED:
+        try:
+            return _decode_right(text)
+        except (ValueError, RecursionError):
+            pass  # What is wrong is found out below, or that there are no data.
     try:
         if opened < CROWDED:
             message = _decode(text)
@@ -116,7 +128,7 @@ def result_message(data: Any, correlation_id: Any) -> bytes:
     Raises:
         Exception: The data has no JSON form; which, is a matter of what it is.
     """
-    return _encode({"type": "result", "success": True, "data": data, "correlation_id": correlation_id})
+    return _encode(_Result(True, data, correlation_id))
 
 
 def error_message(error: Mapping[str, Any], correlation_id: Any) -> bytes:

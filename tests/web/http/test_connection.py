@@ -554,7 +554,7 @@ class Shout:
     def opened(self, line: Line) -> None:
         self.line = line
 
-    def on_text(self, message: bytes) -> None:
+    def on_text(self, message: bytes, alone: bool = False) -> None:
         self.line.send(OutgoingText(message.upper()))
 
     def on_binary(self, message: bytes) -> None:

@@ -34,10 +34,14 @@ LIMIT = 100_000
 
 
 def read(data: bytes | Sequence[bytes], **options: object) -> list[Frame]:
-    """All that comes of these bytes, piece by piece."""
+    """All that comes of these bytes, piece by piece, as a connection reads them."""
     reader = FrameReader(**{"bytes_max": LIMIT, **options})  # type: ignore[arg-type]  # By name.
     found = []
     for piece in [data] if isinstance(data, bytes) else data:
+        text = reader.text_in(piece)
+        if text is not None:
+            found.append(Frame(TEXT, text))
+            continue
         reader.push(piece)
         while (one := reader.next()) is not None:
             found.append(one)
@@ -80,6 +84,51 @@ def test_byte_by_byte_it_is_the_same(conversation: tuple[list[Frame], bytes]):
     messages, sent = conversation
 
     assert messages == read([sent[index : index + 1] for index in range(len(sent))])
+
+
+def outcome(data: bytes, before: bytes, short: bool) -> tuple[object, object]:
+    """What one piece after others gives, by the short way or without: a text and no more, or all that there is."""
+    reader = FrameReader(bytes_max=200)
+    try:
+        if before:
+            reader.push(before)
+            while reader.next() is not None:
+                pass
+        if short:
+            text = reader.text_in(data)
+            return ("none", None) if text is None else ("text", text)
+        reader.push(data)
+        found, more = reader.next(), reader.next()
+    except SocketFault as fault:
+        return "fault", fault.code
+    return ("text", found.payload) if found is not None and found.opcode == TEXT and more is None else ("none", None)
+
+
+@given(
+    st.integers(0, 250).map(lambda length: b"x" * length) | st.binary(max_size=12),
+    st.sampled_from([TEXT, BINARY, PING, CLOSE, 0]),
+    st.booleans(),
+    st.integers(0, 9),
+    st.sampled_from([b"", b"\x81", client_frame(TEXT, b"a"), client_frame(TEXT, b"a", fin=False), client_frame(PING)]),
+)
+def test_the_short_way_says_nothing_else_than_the_long_one(
+    payload: bytes, opcode: int, fin: bool, cut: int, before: bytes
+):
+    data = client_frame(opcode, payload, fin=fin)
+    data = data[: len(data) - cut] or b"\x81"
+
+    short = outcome(data, before, True)
+
+    assert short == ("none", None) or short == outcome(data, before, False)
+
+
+@pytest.mark.parametrize("length", [0, 1, 125, 126, 200, 65535])
+def test_a_text_in_one_frame_takes_the_short_way(length: int):
+    data = client_frame(TEXT, b"x" * length)
+
+    assert b"x" * length == FrameReader(bytes_max=0).text_in(data)
+    assert b"x" * length == FrameReader(bytes_max=length + 2).text_in(data)
+    assert length < 2 or FrameReader(bytes_max=length - 1).text_in(data) is None
 
 
 @pytest.mark.parametrize("length", [0, 1, 125, 126, 127, 128, 65535, 65536, 65537])

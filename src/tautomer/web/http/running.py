@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Generic, Protocol, TypeVar
 
+from tautomer._steps import FirstSteps
 from tautomer._tasks import CANCEL_WAIT, Sweep, TaskStarter
 from tautomer.web.messages.message import Request
 
@@ -74,12 +75,14 @@ class RunningRequests(Generic[T]):
         tasks: What runs, in the order of the start.
     """
 
-    __slots__ = ("_clock", "_closed", "_on_stuck", "_start", "_sweep", "tasks")
+    __slots__ = ("_clock", "_closed", "_on_stuck", "_start", "_steps", "_sweep", "tasks")
 
     def __init__(self, clock: Callable[[], float], on_stuck: Callable[[T], None]) -> None:
         self._clock = clock
         self._on_stuck = on_stuck
-        self._start = TaskStarter().start
+        starter = TaskStarter()
+        self._start = starter.start
+        self._steps = FirstSteps(starter)
         self.tasks: dict[asyncio.Task[None], T] = {}
         self._sweep = Sweep(SWEEP, self._look)
         self._closed = False
@@ -101,6 +104,21 @@ class RunningRequests(Generic[T]):
         tasks[task] = request
         return task
 
+    def begin(self, coro: Coroutine[object, object, None], request: T) -> asyncio.Task[None] | None:
+        """As `start`, but its first step is taken at once, where it can be. Returns its task; None where it is done.
+
+        Raises:
+            RuntimeError: As `start`.
+        """
+        if self._closed:
+            return self.start(coro, request)
+        task = self._steps.take(coro, "request")
+        if task is not None and not self._closed:
+            if not self.tasks:
+                self._sweep.wake()
+            self.tasks[task] = request
+        return task
+
     def cancel(self, task: asyncio.Task[None]) -> None:
         """End a request early; it may not even have begun, and then says nothing of its end."""
         task.add_done_callback(self._forget)
@@ -117,6 +135,7 @@ class RunningRequests(Generic[T]):
         """
         self._closed = True
         self._sweep.stop()
+        await self._steps.close()
         me = asyncio.current_task()
         cut = {task: request for task, request in self.tasks.items() if task is not me}
         for task in cut:

@@ -100,8 +100,7 @@ class SocketConnection(asyncio.Protocol):
         if self._over:
             return
         self._heard, self._pinged = self._state.clock(), 0.0
-        self._reader.push(data)
-        self._read()
+        self._read(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._state.close(self)
@@ -127,11 +126,18 @@ class SocketConnection(asyncio.Protocol):
 
     # --- reading ---
 
-    def _read(self) -> None:
-        """Hand over what has come, as far as somebody takes it."""
+    def _read(self, data: bytes = b"") -> None:
+        """Hand over what has come, and comes now, as far as somebody takes it."""
+        reader = self._reader
         try:
+            if data:
+                text = None if self._held or self._close_code else reader.text_in(data)
+                if text is not None:
+                    self._session.on_text(text, True)
+                    return
+                reader.push(data)
             while not (self._held or self._over):
-                found = self._reader.next()
+                found = reader.next()
                 if found is None:
                     return
                 self._on_frame(found)
@@ -187,8 +193,13 @@ class SocketConnection(asyncio.Protocol):
     # --- a line, to the session ---
 
     def send(self, message: OutgoingText) -> None:
-        if not self._close_code:
-            self._write(message.frame(self._deflate))
+        if self._close_code:
+            return
+        data = message.frame(self._deflate)
+        if self._paused:
+            self._write(data)
+        else:
+            self._transport.write(data)
 
     def close(self, code: int, reason: str = "") -> None:
         if self._close_code:

@@ -109,8 +109,8 @@ class _Arguments(msgspec.Struct, frozen=True):
     refused: frozenset[str]
     context: str | None
 
-    def check(self, data: Any) -> dict[str, Any]:
-        """The arguments, if they fit.
+    def check(self, data: Any) -> None:
+        """See that the arguments fit.
 
         Raises:
             IncorrectSignature: They do not; names the first that is wrong.
@@ -123,7 +123,6 @@ class _Arguments(msgspec.Struct, frozen=True):
         for name in sorted(self.required):
             if name not in data:
                 raise IncorrectSignature(f"argument '{name}' is missing")
-        return data
 
 
 def _arguments(method: Method) -> _Arguments:
@@ -161,26 +160,26 @@ def _arguments(method: Method) -> _Arguments:
 def _bind(method: Method) -> Method:
     arguments = _arguments(method)
 
-    def split(ctx: Context[Any]) -> tuple[str, dict[str, Any]]:
+    check, context, required = arguments.check, arguments.context, arguments.required
+    # What is none of these is looked at more closely.
+    usual = frozenset() if arguments.names is None else arguments.names
+
+    def call(ctx: Context[Any]) -> Any:
         meta = ctx._meta
         socket_id = None if meta is None else meta.get(SOCKET_ID)
         if not isinstance(socket_id, str):
             raise ConnectionNotFound("there is no socket: the method is for clients of a WebSocket")
-        given = arguments.check(ctx.params)
-        return socket_id, given if arguments.context is None else {**given, arguments.context: ctx}
+        given = ctx.params
+        if type(given) is not dict or not required <= given.keys() <= usual:
+            check(given)
+        return method(socket_id, **given) if context is None else method(socket_id, **given, **{context: ctx})
 
     if inspect.iscoroutinefunction(method):
 
         async def run(ctx: Context[Any]) -> Any:
-            socket_id, given = split(ctx)
-            return await method(socket_id, **given)
+            return await call(ctx)
 
         return run
-
-    def call(ctx: Context[Any]) -> Any:
-        socket_id, given = split(ctx)
-        return method(socket_id, **given)
-
     return call
 
 

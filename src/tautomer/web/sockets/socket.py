@@ -58,11 +58,16 @@ class TimedCall:
 
 
 class SocketCall(TimedCall):
-    """One message on its way through its action."""
+    """One message on its way through its action.
 
-    __slots__ = ("action", "message")
+    Attributes:
+        task: In which it runs; None in its first step, if that is taken at once.
+    """
+
+    __slots__ = ("action", "message", "task")
 
     def __init__(self, message: MethodCall, action: Endpoint, id: str, ends: float | None) -> None:
+        self.task: asyncio.Task[None] | None = None
         self.message = message
         self.action = action
         self.id = id
@@ -81,6 +86,7 @@ class Socket:
     """
 
     __slots__ = (
+        "_alone",
         "_asked_at",
         "_data",
         "_faults",
@@ -114,7 +120,8 @@ class Socket:
         self._running = 0
         self._waiting: deque[bytes] | None = None
         self._waiting_bytes = 0
-        self._held = self._retired = False
+        # Whether the message that begins is all that there is to do; whether the line is held; whether no more is taken.
+        self._alone = self._held = self._retired = False
         # Messages of this second, and when it began; faults in a row; when the client asked last.
         self._rate = self._faults = 0
         self._rate_at = self._asked_at = sockets.clock()
@@ -136,13 +143,20 @@ class Socket:
         line.send(OutgoingText(event_message("connected", {"socket_id": self.id})))
         self._sockets.add(self)
 
-    def on_text(self, message: bytes) -> None:
+    def on_text(self, message: bytes, alone: bool = False) -> None:
         self._asked_at = self._sockets.clock()
         if self._retired:
             return
-        if self._running < self._most and not self._waiting:
-            self._begin(message)
-            return
+        if not self._waiting:
+            if not self._running:
+                # Not so while another runs, which may not even have begun.
+                self._alone = alone
+                self._begin(message)
+                self._alone = False
+                return
+            if self._running < self._most:
+                self._begin(message)
+                return
         if self._waiting is None:
             self._waiting = deque()
         self._waiting.append(message)
@@ -186,7 +200,7 @@ class Socket:
             self._on_fault(error, correlation_id, "too many messages")
             return
         self._faults = 0
-        if message.method[:1] == "$" and self._is_answered(message):
+        if message.method[0] == "$" and self._is_answered(message):
             return
         action = sockets.methods.find(message.method)
         if action is None:
@@ -195,10 +209,12 @@ class Socket:
         if sockets.is_busy:
             self._fail(ServiceUnavailableError("TOO_MANY_CALLS"), correlation_id)
             return
-        call = SocketCall(message, action, sockets.new_id(), sockets.ends())
+        timeout = sockets.timeout
+        call = SocketCall(message, action, sockets.new_id(), sockets.clock() + timeout if timeout else None)
         self._running += 1
+        run = sockets.running.begin if self._alone else sockets.running.start
         try:
-            sockets.running.start(self._serve(call), call)
+            call.task = run(self._serve(call), call)
         except RuntimeError:
             self._running -= 1  # The server has stopped.
 
@@ -214,15 +230,13 @@ class Socket:
         return told is not None
 
     async def _serve(self, call: SocketCall) -> None:
-        sockets, broker = self._sockets, self._sockets.broker
-        task = asyncio.current_task()
-        correlation_id = call.message.correlation_id
+        sockets, broker, message = self._sockets, self._sockets.broker, call.message
         try:
             if sockets.is_plain:
                 # As a gateway's plain routes do: no context is made for the gateway itself, as nobody looks at it.
                 ctx: Context[Any] = Context(
                     broker,
-                    call.message.data,
+                    message.data,
                     call.action,
                     None,
                     None,
@@ -236,7 +250,7 @@ class Socket:
                     None,
                     call.id,
                     call.id,
-                    sockets.caller.service.full_name,
+                    sockets.caller_name,
                 )
                 handler = call.action.handler  # Read first, called then: see `Transit._encode_and_send`.
                 result = await handler(ctx)
@@ -250,16 +264,18 @@ class Socket:
                     _id=call.id,
                     _request_id=call.id,
                 )
-                result = await broker.call_nested(root, call.path, call.message.data, {})
-            self._succeed(result, correlation_id)
+                result = await broker.call_nested(root, call.path, message.data, {})
+            self._succeed(result, message.correlation_id)
         except FAILURES as error:
-            if isinstance(error, asyncio.CancelledError) and not call.is_only_late and _is_cancelled(task):
+            if isinstance(error, asyncio.CancelledError) and not call.is_only_late and _is_cancelled():
                 raise
-            self._fail(RequestTimeoutError(call.path) if call.late else error, correlation_id, call)
+            self._fail(RequestTimeoutError(call.path) if call.late else error, message.correlation_id, call)
         finally:
-            sockets.running.tasks.pop(task, None)  # type: ignore[arg-type]  # This is a task.
+            if call.task is not None:
+                sockets.running.tasks.pop(call.task, None)
             self._running -= 1
-        self._next()
+        if self._waiting is not None or self._retired:
+            self._next()
 
     def _next(self) -> None:
         """A call has ended: take the next, or close."""
@@ -316,13 +332,16 @@ class Socket:
 
     def _is_over_rate(self) -> bool:
         most = self._sockets.settings.messages_per_second
+        if not most:
+            return False
         now = self._asked_at
         if now - self._rate_at >= 1.0:
             self._rate_at, self._rate = now, 0
         self._rate += 1
-        return 0 < most < self._rate
+        return most < self._rate
 
 
-def _is_cancelled(task: asyncio.Task[Any] | None) -> bool:
-    """Whether somebody wants the task to end."""
+def _is_cancelled() -> bool:
+    """Whether somebody wants the task that runs to end."""
+    task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -51,6 +51,7 @@ class Sockets:
         timeout: Seconds that a call may take where nobody said otherwise; 0 for no end.
 
     Attributes:
+        timeout: As above.
         open: Sockets by id, the oldest first.
         subscriptions: Who hears what.
         running: The calls.
@@ -73,8 +74,10 @@ class Sockets:
         self.running: RunningRequests[TimedCall] = RunningRequests(broker.clock, lambda _call: None)
         #: Whether a call needs no more than its action's own chain.
         self.is_plain = not broker.calls_wrapped and broker.settings.max_call_level != 1
+        #: Full name of the service that calls.
+        self.caller_name = caller.service.full_name
         self._calls_max = calls_max
-        self._timeout = timeout
+        self.timeout = timeout
         # Ids can be told to others, as addresses of private messages; so none must be guessed from another.
         self._key = broker.host.random.randbytes(32)
         self._tag = node_tag(broker.node_id)
@@ -133,10 +136,6 @@ class Sockets:
     def is_busy(self) -> bool:
         """Whether no more calls can be run now."""
         return 0 < self._calls_max <= len(self.running.tasks)
-
-    def ends(self) -> float | None:
-        """When a call that begins now is over, on the node's clock; None for never."""
-        return self.clock() + self._timeout if self._timeout else None
 
     def close_soon(self, socket: Socket, code: int, reason: str) -> None:
         """Close an idle socket of a server that stops, not all in one moment."""

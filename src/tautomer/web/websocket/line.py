@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Protocol, cast
 
+import msgspec
+
 from tautomer.web.messages.message import Reply
 from tautomer.web.websocket.deflate import COMPRESS_BYTES_MIN, Deflate
 from tautomer.web.websocket.frames import TEXT, frame
@@ -40,18 +42,15 @@ HOSTED: Final = "websocket"
 """Key in `Request.locals`: the handshake is another server's to answer."""
 
 
-class OutgoingText:
+class OutgoingText(msgspec.Struct, eq=False):
     """A text for any number of sockets: framed, compressed and decoded once."""
-
-    __slots__ = ("_deflated", "_frame", "_text", "data")
 
     opcode: ClassVar[int] = TEXT
 
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self._frame: bytes | None = None
-        self._deflated: dict[int, bytes] | None = None
-        self._text: str | None = None
+    data: bytes
+    _frame: bytes | None = None
+    _deflated: dict[int, bytes] | None = None
+    _text: str | None = None
 
     def frame(self, deflate: Deflate | None) -> bytes:
         """The frame for a socket that agreed upon this."""
@@ -101,8 +100,13 @@ class Session(Protocol):
     def opened(self, line: Line) -> None:
         """The handshake is over."""
 
-    def on_text(self, message: bytes) -> None:
-        """A message came; UTF-8."""
+    def on_text(self, message: bytes, alone: bool = False) -> None:
+        """A message came; UTF-8.
+
+        Args:
+            alone: Nothing else has come after it. Then it may be dealt with before this returns; of several that come at
+                once that would keep all others waiting.
+        """
 
     def on_binary(self, message: bytes) -> None:
         """Another kind of message came."""
