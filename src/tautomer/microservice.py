@@ -25,7 +25,7 @@ from tautomer.web.decorators import public_method
 from tautomer.web.rpc.tokens import BaseValidationStrategy, HeaderValidationStrategy
 
 if TYPE_CHECKING:
-    from tautomer.client import RemoteClient
+    from tautomer.client import MeshClient, RemoteClient
     from tautomer.ports import Handler
 
 __all__ = ["MicroService", "ServiceConfigurationError"]
@@ -107,23 +107,28 @@ class MicroService(Service):
 
     # --- other services ---
 
-    def get_service(self, name: str) -> RemoteClient:
-        """A client of a service that one of the registries knows, by its name or a pattern. Blocks: for `def` methods.
+    def get_service(self, name: str) -> RemoteClient | MeshClient:
+        """A client of another service, by its name or a pattern: one that a registry knows, where there are registries
+        (`service_registry_urls`), else one of the mesh.
+
+        Registries are asked by blocking, so from `def` methods. A client of the mesh is awaited on the event loop.
 
         Raises:
-            ServiceConfigurationError: There is no registry to ask.
-            ValueError: None of them knows such a service.
+            ValueError: Nobody knows such a service.
             RuntimeError: It would block the event loop.
         """
-        from tautomer.client import CalledServiceError, RemoteClient, ServiceUnreachable
+        from tautomer.client import CalledServiceError, MeshClient, RemoteClient, ServiceUnreachable
 
-        if not self.service_registry_urls:
-            raise ServiceConfigurationError("No service registry available")
         for url in self.service_registry_urls:
             try:
                 return RemoteClient.get_service_by_name(url, name)
             except (CalledServiceError, ServiceUnreachable) as error:
                 self.logger.debug("service not found", extra={"registry": url, "reason": str(error)[:200]})
+        if not self.service_registry_urls:
+            try:
+                return MeshClient.get_service_by_name(self.broker, name)
+            except CalledServiceError as error:
+                raise ValueError(f"Service could not be located: the mesh has none named {name!r:.80}") from error
         raise ValueError("Service could not be located")
 
     def emit_event(self, event_name: str, event_body: Any = None, *, broadcast: bool = True) -> None:

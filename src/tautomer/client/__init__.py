@@ -1,4 +1,7 @@
-"""Clients of JSON-RPC services, over HTTP or a WebSocket: `RemoteClient` blocks, `AsyncRemoteClient` is awaited."""
+"""Clients of JSON-RPC services, over HTTP or a WebSocket: `RemoteClient` blocks, `AsyncRemoteClient` is awaited.
+
+`MeshClient` is the same over the broker.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from tautomer.client.failures import (
     ServiceUnreachable,
 )
 from tautomer.client.handles import AsyncCall, AsyncMethodCall, as_completed, first_completed, make_callbacks
+from tautomer.client.mesh import MeshClient
 from tautomer.client.messages import BatchResult, MethodCall, Notification, Result
 
 __all__ = [
@@ -25,6 +29,7 @@ __all__ = [
     "BatchResult",
     "CalledServiceError",
     "InvalidParams",
+    "MeshClient",
     "MethodCall",
     "MethodNotFound",
     "Notification",
