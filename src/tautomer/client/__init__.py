@@ -7,6 +7,12 @@ from __future__ import annotations
 
 from tautomer.client.awaited import AsyncRemoteClient
 from tautomer.client.blocking import RemoteClient, RemoteService
+from tautomer.client.discovery import (
+    BaseDiscoveryStrategy,
+    DummyCache,
+    HttpDiscoveryStrategy,
+    ServiceDiscoveryCache,
+)
 from tautomer.client.failures import (
     AccessDeniedError,
     CalledServiceError,
@@ -26,8 +32,11 @@ __all__ = [
     "AsyncCall",
     "AsyncMethodCall",
     "AsyncRemoteClient",
+    "BaseDiscoveryStrategy",
     "BatchResult",
     "CalledServiceError",
+    "DummyCache",
+    "HttpDiscoveryStrategy",
     "InvalidParams",
     "MeshClient",
     "MethodCall",
@@ -39,6 +48,7 @@ __all__ = [
     "RemoteServiceError",
     "RequestTimeout",
     "Result",
+    "ServiceDiscoveryCache",
     "ServiceUnreachable",
     "as_completed",
     "first_completed",

@@ -84,7 +84,7 @@ def exposed_method(
 
     Args:
         requires_handler_reference: The method gets the request first, ``say_hello(self, request, name)``: the gateway's,
-            with `headers`, `cookies` and `remote_address`; by WebSocket the handshake. It is None for whoever calls by the mesh,
+            with `headers`, `cookies` and `client`; by WebSocket the handshake. It is None for whoever calls by the mesh,
             also for a gateway at another node.
 
     Raises:
