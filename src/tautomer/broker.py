@@ -293,14 +293,9 @@ class Broker:
             For one: ``{"nodeID", "elapsedTime", "timeDiff"}`` in ms, or None if it is silent. For more: a
             dict of these by node id. Without a transporter: None for one, ``{}`` otherwise.
         """
-        if self.transit is None:
+        if self._pinging is None:
             return None if isinstance(node_id, str) else {}
-        if isinstance(node_id, str):
-            return await self.transit.ping(node_id, timeout)
-        if node_id is None:
-            node_id = [node.id for node in self.registry.nodes.values() if node.available and not node.local]
-        answers = await asyncio.gather(*(self.transit.ping(one, timeout) for one in node_id))
-        return dict(zip(node_id, answers, strict=True))
+        return await self._pinging.ask(node_id, timeout)
 
     # --- services ---
 
