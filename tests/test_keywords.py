@@ -149,12 +149,22 @@ def test_more_than_there_are_names_for_is_refused() -> None:
         lambda: public_method(blocking="yes"),
         lambda: public_method(expected_exceptions="KeyError"),
         lambda: public_method("name"),
-        lambda: exposed_method(requires_handler_reference=True),
     ],
 )
 def test_a_mark_that_cannot_be_is_refused(mark: Any) -> None:
     with pytest.raises(ServiceSchemaError):
         mark()
+
+
+async def test_a_method_that_takes_the_request_has_a_parameter_for_it() -> None:
+    class Wrong(Service):
+        name = "wrong"
+
+        @exposed_method(requires_handler_reference=True)
+        async def nothing(self, *, request: Any) -> None: ...
+
+    with pytest.raises(ServiceSchemaError, match="its first parameter takes the request, and there is none"):
+        await Broker().register(Wrong)
 
 
 async def test_two_places_for_the_context_are_refused() -> None:

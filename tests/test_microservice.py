@@ -19,6 +19,7 @@ from tautomer import (
     Broker,
     HeaderValidationStrategy,
     MicroService,
+    Middleware,
     ServiceRegistry,
     private_api_method,
     public_method,
@@ -297,3 +298,31 @@ def test_its_own_command_line(tmp_path: Path) -> None:
         for url in registry[1:]:
             assert url in started.output or started.wait_for(url)
         assert 0 == started.end()
+
+
+async def test_plugins_are_middlewares_found_by_name() -> None:
+    class Counting(Middleware):
+        name = "counting"
+
+    class Nameless(Middleware):
+        pass
+
+    counting, service = Counting(), Hello()
+    async with Broker(middlewares=[counting, Nameless]) as broker:
+        await broker.register(service)
+
+        assert counting is service.get_plugin("counting")
+        assert isinstance(service.get_plugin("Nameless"), Nameless)
+        with pytest.raises(ValueError, match="this node has no middleware named 'other'"):
+            service.get_plugin("other")
+
+
+def test_start_gives_its_plugins_to_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Plugged(Hello):
+        plugins = (Middleware,)
+
+    given: list[Any] = []
+    monkeypatch.setattr("tautomer.microservice.run", lambda *_, middlewares, **__: given.extend(middlewares) or 0)
+
+    assert 0 == Plugged().start()
+    assert [Middleware] == given

@@ -6,8 +6,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Awaitable, Coroutine, Mapping, Sequence
-from itertools import count
-from typing import TYPE_CHECKING, Any, Final, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from tautomer import logs
 from tautomer._tasks import Deadlines, TaskScope
@@ -48,13 +47,12 @@ from tautomer.waiting import Waiting
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tautomer.client.mesh import MeshClient
     from tautomer.transit.transit import Transit
 
 __all__ = ["Broker", "ServiceBroker"]
 
 log = logging.getLogger("tautomer.broker")
-
-_following: Final = count(1)  # Numbers the brokers of this process that were given no id.
 
 
 class Broker:
@@ -93,7 +91,7 @@ class Broker:
     ) -> None:
         self.settings = settings = settings or Settings()
         self.host = host = host or Host()
-        self.id = self.node_id = _node_id(host) if id is None else id
+        self.id = self.node_id = host.node_id() if id is None else id
         for what, name in (("node id", self.id), ("namespace", settings.namespace or "-")):
             if not is_topic_part(name):
                 raise BrokerOptionsError(
@@ -231,6 +229,17 @@ class Broker:
             ctx.deadline = self.clock() + timeout
         return ctx
 
+    def remote(self, service: str, **options: Unpack[CallOptions]) -> MeshClient:
+        """A client as `RemoteClient`: ``await broker.remote("hello.world").methods.say_hello("x")``; in a thread it blocks.
+
+        Args:
+            service: Full name; whether anybody offers it shows when it is called. See `MeshClient.get_service_by_name`, too.
+            options: Of each call, such as `timeout`; with ``parent=ctx`` the calls are a part of that one.
+        """
+        from tautomer.client.mesh import MeshClient
+
+        return MeshClient(self, service, self._scope, self._local.loop, options)
+
     # --- events ---
 
     def emit(
@@ -284,14 +293,9 @@ class Broker:
             For one: ``{"nodeID", "elapsedTime", "timeDiff"}`` in ms, or None if it is silent. For more: a
             dict of these by node id. Without a transporter: None for one, ``{}`` otherwise.
         """
-        if isinstance(node_id, str):
-            return None if self.transit is None else await self.transit.ping(node_id, timeout)
-        if self.transit is None:
-            return {}
-        if node_id is None:
-            node_id = [node.id for node in self.registry.nodes.values() if node.available and not node.local]
-        answers = await asyncio.gather(*(self.transit.ping(one, timeout) for one in node_id))
-        return dict(zip(node_id, answers, strict=True))
+        if self._pinging is None:
+            return None if isinstance(node_id, str) else {}
+        return await self._pinging.ask(node_id, timeout)
 
     # --- services ---
 
@@ -581,12 +585,6 @@ class Broker:
         if transit is None:
             raise AssertionError("a node without transit knows no other")
         return remote_chain(self._ring, transit, endpoint)
-
-
-def _node_id(host: Host) -> str:
-    number = next(_following)
-    name = f"{host.hostname.lower()}-{host.pid}"
-    return name if number == 1 else f"{name}-{number}"
 
 
 def _shard_text(key: object) -> str:

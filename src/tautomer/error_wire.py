@@ -8,7 +8,7 @@ from typing import Any
 from tautomer import errors
 from tautomer.errors import BrokerDisconnectedError, MoleculerError, RemoteError, _ActionError, _DataError, _where
 
-__all__ = ["from_wire", "rebuilt", "to_wire"]
+__all__ = ["from_wire", "is_on_purpose", "rebuilt", "to_wire"]
 
 _BY_NAME: dict[str, type[MoleculerError]] = {
     value.__name__: value
@@ -74,6 +74,19 @@ def from_wire(wire: object, sender: str) -> MoleculerError:
     error.node_id = _optional_text(told.get("nodeID")) or sender
     error.remote_stack = _optional_text(told.get("stack"))
     return error
+
+
+def is_on_purpose(error: BaseException) -> bool:
+    """Whether somebody raised this to tell the caller something.
+
+    A node that is not ours sends any exception under its own name: one with a type, or with a code of
+    its own, was meant; a bare ``TypeError`` was not.
+    """
+    if isinstance(error, RemoteError):
+        code = error.code
+        own = isinstance(code, int) and not isinstance(code, bool) and 400 <= code <= 599 and code != 500
+        return bool(error.type) or own
+    return isinstance(error, MoleculerError)
 
 
 def rebuilt(error: MoleculerError, cls: type[Exception]) -> Exception:

@@ -24,6 +24,8 @@ def _wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+_following = count(1)  # Numbers the brokers of this process that were given no id.
+
 _LAST_DIGITS = tuple(f"{number:02x}" for number in range(256))
 
 
@@ -100,3 +102,9 @@ class Host(msgspec.Struct):
     cpu_percent: Callable[[], int | None] = _cpu_percent
     pid: int = field(default_factory=os.getpid)
     beside: bool = True
+
+    def node_id(self) -> str:
+        """A name for a node that was given none: ``<host>-<pid>``, further ones of the process with a number."""
+        number = next(_following)
+        name = f"{self.hostname.lower()}-{self.pid}"
+        return name if number == 1 else f"{name}-{number}"

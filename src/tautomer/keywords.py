@@ -9,6 +9,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +18,7 @@ from tautomer.context import Context
 from tautomer.definitions import Binder, Method
 from tautomer.errors import ServiceSchemaError, ValidationError
 
-__all__ = ["KEYWORD_STYLE", "Arguments", "named"]
+__all__ = ["KEYWORD_STYLE", "REQUEST", "REQUEST_STYLE", "Arguments", "named"]
 
 _RULES: Final[Mapping[object, dict[str, Any]]] = {
     str: {"type": "string"},
@@ -27,6 +28,9 @@ _RULES: Final[Mapping[object, dict[str, Any]]] = {
     dict: {"type": "object"},
     list: {"type": "array"},
 }
+REQUEST: Final = "rpcRequest"
+"""Member of an action's entry: it takes the request. Key of `Context.locals`, at the root of a call by JSON-RPC: the request."""
+
 # Anything, also None, but it must be there.
 _ANYTHING: Final = {"type": "any", "nullable": True}
 
@@ -42,6 +46,7 @@ class Arguments(msgspec.Struct, frozen=True):
         names: All that can be given by name.
         required: Those that must be.
         context: Name of the parameter annotated as `Context`, or None; it is no param.
+        request: Whether the first parameter takes the request; then it is none of the above.
         rules: The schema of the params, as far as annotations tell.
         returns: The rule of the result, or None.
     """
@@ -55,19 +60,26 @@ class Arguments(msgspec.Struct, frozen=True):
     context: str | None
     rules: dict[str, Any]
     returns: Any
+    request: bool = False
 
     @classmethod
-    def of(cls, method: Method) -> Arguments:
+    def of(cls, method: Method, request: bool = False) -> Arguments:
         """Those of a bound method.
 
         Raises:
-            ServiceSchemaError: Two parameters want the context, or one that cannot be named does.
+            ServiceSchemaError: Two parameters want the context, or one that cannot be named does; or there is none for
+                the request.
         """
         hints = _hints(method)
+        parameters = list(inspect.signature(method).parameters.items())
+        if request:
+            first = parameters.pop(0)[1] if parameters else None
+            if first is None or first.kind not in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD):
+                raise ServiceSchemaError(f"{method!r:.200}: its first parameter takes the request, and there is none")
         places, before, rest, others, context = [], 0, None, False, None
         rules: dict[str, Any] = {}
         required = set()
-        for name, one in inspect.signature(method).parameters.items():
+        for name, one in parameters:
             hint = hints.get(name, Any)
             if hint is Context or typing.get_origin(hint) is Context:
                 if context is not None or one.kind in (one.POSITIONAL_ONLY, one.VAR_POSITIONAL, one.VAR_KEYWORD):
@@ -98,12 +110,13 @@ class Arguments(msgspec.Struct, frozen=True):
             context=context,
             rules=rules,
             returns=None if returns is Any else {"type": "any"} if returns is type(None) else _rule(returns),
+            request=request,
         )
 
     @property
     def is_plain(self) -> bool:
         """Whether params can be handed over as they are."""
-        return not self.before and self.rest is None and self.context is None
+        return not self.before and self.rest is None and self.context is None and not self.request
 
     @property
     def order(self) -> list[str]:
@@ -141,7 +154,7 @@ class Arguments(msgspec.Struct, frozen=True):
         rest = [] if self.rest is None else list(named_ones.pop(self.rest, None) or ())
         # What stands before ``*rest`` can only be given by position, once there is a rest.
         count = len(self.places) if rest else self.before
-        by_place = []
+        by_place = [request_of(ctx)] if self.request else []
         for name in self.places[:count]:
             if name not in named_ones:
                 if rest:
@@ -172,9 +185,15 @@ def named(given: Sequence[Any], order: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def _bind(method: Method) -> Method:
+def request_of(ctx: Context[Any]) -> Any:
+    """The request of the client that called by JSON-RPC at this very node; None where another called, or elsewhere."""
+    asker = ctx.parent
+    return None if asker is None or asker._locals is None else asker._locals.get(REQUEST)
+
+
+def _bind(method: Method, request: bool = False) -> Method:
     """The method as it is called with the context: of the same kind, so that it runs where it would."""
-    arguments = Arguments.of(method)
+    arguments = Arguments.of(method, request)
     split = _plain(arguments) if arguments.is_plain else arguments.split
     if inspect.iscoroutinefunction(method):
 
@@ -212,10 +231,12 @@ def _plain(arguments: Arguments) -> Callable[[Context[Any]], tuple[Sequence[Any]
     return split
 
 
-def _describe(method: Method) -> tuple[Any, dict[str, Any]]:
-    arguments = Arguments.of(method)
+def _describe(method: Method, request: bool = False) -> tuple[Any, dict[str, Any]]:
+    arguments = Arguments.of(method, request)
     # So callers at other nodes know what stands where.
     told: dict[str, Any] = {"positional": arguments.order}
+    if request:
+        told[REQUEST] = True
     description = inspect.getdoc(method)
     if description:
         told["description"] = description
@@ -226,6 +247,9 @@ def _describe(method: Method) -> tuple[Any, dict[str, Any]]:
 
 KEYWORD_STYLE: Final = Binder(_bind, _describe)
 """The binder of `@public_method` and its like."""
+
+REQUEST_STYLE: Final = Binder(partial(_bind, request=True), partial(_describe, request=True))
+"""The same for methods that take the request first."""
 
 
 def _hints(method: Method) -> dict[str, Any]:

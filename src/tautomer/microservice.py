@@ -13,6 +13,7 @@ from functools import partial, wraps
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
+from tautomer._tasks import TaskScope
 from tautomer.context import Context
 from tautomer.decorators import ActionMark, EventMark
 from tautomer.definitions import ActionDef, TimerRule, is_seconds
@@ -25,12 +26,20 @@ from tautomer.web.decorators import public_method
 from tautomer.web.rpc.tokens import BaseValidationStrategy, HeaderValidationStrategy
 
 if TYPE_CHECKING:
-    from tautomer.client import RemoteClient
+    from tautomer.client import MeshClient, RemoteClient
+    from tautomer.client.discovery import BaseDiscoveryStrategy, DummyCache
+    from tautomer.middleware import Middleware
     from tautomer.ports import Handler
 
 __all__ = ["MicroService", "ServiceConfigurationError"]
 
 SPECS = "get_service_specs"
+
+LEAVE_TIME = 1.0
+"""Seconds for a registry to hear that the service leaves."""
+
+CACHE_TIME = 3600.0
+"""Seconds for which what a registry said is remembered, where nothing else is asked for."""
 
 
 class ServiceConfigurationError(ServiceSchemaError):
@@ -55,6 +64,10 @@ class MicroService(Service):
         service_registry_urls: Registries that are told where it is.
         service_registry_ping_interval: Seconds between two times that they are.
         service_registry_options: How it shows them a token, as `RemoteClient` takes it.
+        discovery_strategies: Other registries, told and asked in ways of their own.
+        remote_service_cache: What registries said is remembered here; None for an hour. What is remembered is handed out
+            only if it answers.
+        plugins: Middlewares of the node under `start()`; elsewhere the broker is given them.
         modules: Objects whose marked methods are the service's, too; each finds it as `microservice`.
     """
 
@@ -69,6 +82,9 @@ class MicroService(Service):
     service_registry_urls: Sequence[str] = ()
     service_registry_ping_interval: float = 30.0
     service_registry_options: Mapping[str, Any] | None = None
+    discovery_strategies: Sequence[BaseDiscoveryStrategy] = ()
+    remote_service_cache: DummyCache | None = None
+    plugins: Sequence[Middleware | type[Middleware]] = ()
     modules: Sequence[Any] = ()
 
     # --- to be overridden ---
@@ -98,7 +114,8 @@ class MicroService(Service):
                 f"`await broker.register({type(self).__name__}())`"
             )
         threads = self._threads()
-        return run(self, settings=Settings(log_level="INFO", pools=PoolSettings(threads=threads)))
+        settings = Settings(log_level="INFO", pools=PoolSettings(threads=threads))
+        return run(self, settings=settings, middlewares=self.plugins)
 
     @classmethod
     def get_cli(cls) -> Callable[[], None]:
@@ -107,24 +124,39 @@ class MicroService(Service):
 
     # --- other services ---
 
-    def get_service(self, name: str) -> RemoteClient:
-        """A client of a service that one of the registries knows, by its name or a pattern. Blocks: for `def` methods.
+    def get_service(self, name: str) -> RemoteClient | MeshClient:
+        """A client of another service, by its name or a pattern: one that a registry knows, where there are registries
+        (`discovery_strategies`, `service_registry_urls`), else one of the mesh.
+
+        Registries are asked by blocking, so from `def` methods. A client of the mesh is awaited on the event loop.
 
         Raises:
-            ServiceConfigurationError: There is no registry to ask.
-            ValueError: None of them knows such a service.
+            ValueError: Nobody knows such a service.
             RuntimeError: It would block the event loop.
         """
-        from tautomer.client import CalledServiceError, RemoteClient, ServiceUnreachable
+        from tautomer.client import CalledServiceError, MeshClient
+        from tautomer.client.discovery import HttpDiscoveryStrategy, ServiceDiscoveryCache, find_service
 
-        if not self.service_registry_urls:
-            raise ServiceConfigurationError("No service registry available")
-        for url in self.service_registry_urls:
-            try:
-                return RemoteClient.get_service_by_name(url, name)
-            except (CalledServiceError, ServiceUnreachable) as error:
-                self.logger.debug("service not found", extra={"registry": url, "reason": str(error)[:200]})
-        raise ValueError("Service could not be located")
+        strategies = [*self.discovery_strategies, *map(HttpDiscoveryStrategy, self.service_registry_urls)]
+        if strategies:
+            if self.remote_service_cache is None:
+                self.remote_service_cache = ServiceDiscoveryCache(CACHE_TIME)
+            return find_service(strategies, name, self.remote_service_cache)
+        try:
+            return MeshClient.get_service_by_name(self.broker, name)
+        except CalledServiceError as error:
+            raise ValueError(f"Service could not be located: the mesh has none named {name!r:.80}") from error
+
+    def get_plugin(self, name: str) -> Middleware:
+        """The middleware of that `name`, or of a class of that name; middlewares are what plugins are here.
+
+        Raises:
+            ValueError: The node has none.
+        """
+        for one in self.broker.middlewares:
+            if name in (getattr(one, "name", None), type(one).__name__):
+                return one
+        raise ValueError(f"this node has no middleware named {name!r:.80}")
 
     def emit_event(self, event_name: str, event_body: Any = None, *, broadcast: bool = True) -> None:
         """Tell all services that listen, of this kind and others; with ``broadcast=False`` one of each kind.
@@ -199,6 +231,9 @@ class MicroService(Service):
         told = self.on_service_start()
         if inspect.isawaitable(told):
             await told
+        self._pings = TaskScope(f"registry pings of {self.name}")
+        for strategy in self.discovery_strategies:
+            self._pings.spawn(self._tell(strategy), "registry ping")
         if self.service_registry_urls:
             from tautomer.client.announcer import Announcer  # Only who has a registry needs it.
 
@@ -216,6 +251,10 @@ class MicroService(Service):
         """Say good-bye to the registries."""
         if (announcer := getattr(self, "_announcer", None)) is not None:
             await announcer.close()
+        if (pings := getattr(self, "_pings", None)) is not None:
+            await pings.close(0)
+            for strategy in self.discovery_strategies:
+                await self._farewell(strategy)
 
     # --- modules ---
 
@@ -290,6 +329,32 @@ class MicroService(Service):
 
     def _question(self, value: Any) -> Context[Any]:
         return Context(self.broker, value)
+
+    async def _tell(self, strategy: BaseDiscoveryStrategy) -> None:
+        """Say where it is, again and again. A registry that is away is warned of once, until it is back."""
+        ping = self._beside(_without_context(partial(strategy.ping, self.name, self.url)), strategy.ping)
+        is_told = True
+        while True:
+            try:
+                await ping(self._question(None))
+                is_told = True
+            except Exception as error:
+                level = logging.WARNING if is_told else logging.DEBUG
+                self.logger.log(
+                    level,
+                    "registry was not told where the service is; it is tried again",
+                    extra={"registry": repr(strategy)[:200], "reason": str(error)[:200]},
+                )
+                is_told = False
+            await asyncio.sleep(self.service_registry_ping_interval)
+
+    async def _farewell(self, strategy: BaseDiscoveryStrategy) -> None:
+        leave = self._beside(_without_context(partial(strategy.leave, self.name, self.url)), strategy.leave)
+        try:
+            async with asyncio.timeout(LEAVE_TIME):
+                await leave(self._question(None))
+        except Exception as error:
+            self.logger.debug("registry did not hear that the service leaves", extra={"reason": str(error)[:200]})
 
     def _threads(self) -> int:
         threads = self.max_parallel_blocking_tasks

@@ -1,10 +1,10 @@
-"""Pinging: measures the way to each host, for the strategy `Latency` (protocol section 5.1)."""
+"""Pinging: measures the way to nodes: to each host for the strategy `Latency` (protocol section 5.1), and for `Broker.ping`."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from tautomer._tasks import TaskScope
@@ -24,7 +24,7 @@ Ping = Callable[[str, float], Awaitable[Any]]
 
 
 class Pinging:
-    """One task for all lists of a node. It begins with the first list that wants latencies, and pings every node
+    """Asks nodes when it is told to, and of itself: one task for all lists of a node. It begins with the first list that wants latencies, and pings every node
     once; from then on one of each host, drawn anew each time.
 
     Args:
@@ -44,6 +44,15 @@ class Pinging:
         """The node is in the mesh."""
         self._ready = True
         self._begin()
+
+    async def ask(self, node_id: str | Sequence[str] | None, timeout: float) -> Any:
+        """One node, some, or all others; as `Broker.ping`."""
+        if isinstance(node_id, str):
+            return await self._ping(node_id, timeout)
+        if node_id is None:
+            node_id = [node.id for node in self._registry.nodes.values() if node.available and not node.local]
+        answers = await asyncio.gather(*(self._ping(one, timeout) for one in node_id))
+        return dict(zip(node_id, answers, strict=True))
 
     async def close(self) -> None:
         """Ping no more."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from .source import PACKAGE, files, tree
 
 ALLOWED = {
-    ("broker.py", "_following"): "numbers the brokers of a process that were given no id",
+    ("host.py", "_following"): "numbers the brokers of a process that were given no id",
     ("transporters/memory.py", "_buses"): "memory:// is the bus of a process, so that its nodes find each other",
 }
 

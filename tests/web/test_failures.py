@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tautomer import Context, Service, action, errors
-from tautomer.error_wire import from_wire
-from tautomer.web.answers.failures import failure_reply, is_on_purpose, not_found_body
+from tautomer.error_wire import from_wire, is_on_purpose
+from tautomer.web.answers.failures import failure_reply, not_found_body
 from tautomer.web.messages.message import Request
 from tests.web.conftest import OpenDoor
 from tests.web.door import Door

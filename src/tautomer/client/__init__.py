@@ -1,9 +1,18 @@
-"""Clients of JSON-RPC services, over HTTP or a WebSocket: `RemoteClient` blocks, `AsyncRemoteClient` is awaited."""
+"""Clients of JSON-RPC services, over HTTP or a WebSocket: `RemoteClient` blocks, `AsyncRemoteClient` is awaited.
+
+`MeshClient` is the same over the broker.
+"""
 
 from __future__ import annotations
 
 from tautomer.client.awaited import AsyncRemoteClient
 from tautomer.client.blocking import RemoteClient, RemoteService
+from tautomer.client.discovery import (
+    BaseDiscoveryStrategy,
+    DummyCache,
+    HttpDiscoveryStrategy,
+    ServiceDiscoveryCache,
+)
 from tautomer.client.failures import (
     AccessDeniedError,
     CalledServiceError,
@@ -15,6 +24,7 @@ from tautomer.client.failures import (
     ServiceUnreachable,
 )
 from tautomer.client.handles import AsyncCall, AsyncMethodCall, as_completed, first_completed, make_callbacks
+from tautomer.client.mesh import MeshClient
 from tautomer.client.messages import BatchResult, MethodCall, Notification, Result
 
 __all__ = [
@@ -22,9 +32,13 @@ __all__ = [
     "AsyncCall",
     "AsyncMethodCall",
     "AsyncRemoteClient",
+    "BaseDiscoveryStrategy",
     "BatchResult",
     "CalledServiceError",
+    "DummyCache",
+    "HttpDiscoveryStrategy",
     "InvalidParams",
+    "MeshClient",
     "MethodCall",
     "MethodNotFound",
     "Notification",
@@ -34,6 +48,7 @@ __all__ = [
     "RemoteServiceError",
     "RequestTimeout",
     "Result",
+    "ServiceDiscoveryCache",
     "ServiceUnreachable",
     "as_completed",
     "first_completed",

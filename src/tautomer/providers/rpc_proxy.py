@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine, Generator, Sequence
+from functools import partial
 from typing import Any, Final, overload
 
 from tautomer._tasks import TaskScope
 from tautomer.context import CallOptions, Context
 from tautomer.error_wire import rebuilt
-from tautomer.errors import MoleculerError, RemoteError, ServiceNotFoundError, ServiceSchemaError, UnknownService
+from tautomer.errors import MoleculerError, RemoteError, ServiceNotFoundError, ServiceSchemaError
+from tautomer.providers.asking import asked
 from tautomer.providers.pending import carried_out
 from tautomer.providers.provider import Container, LiveProvider
 from tautomer.providers.shapes import params_of
@@ -90,16 +92,12 @@ class _Line:
 
     async def call(self, ctx: Context[Any] | None, method: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """On the loop."""
-        broker, action = self.container.broker, f"{self.service}.{method}"
-        endpoints = broker.registry.actions.get(action)
-        entry = None if endpoints is None or not endpoints.all else endpoints.all[0].entry
-        params = params_of(args, kwargs, entry)
+        broker = self.container.broker
         call: Callable[..., Any] = broker.call if ctx is None else ctx.call
+        fit = partial(params_of, args, kwargs)
         try:
-            return await call(action, params, **self._options)
-        except ServiceNotFoundError as error:
-            if error.action == action and not broker.registry.has_service(self.service):
-                raise UnknownService(self.service) from error
+            return await asked(call, broker.registry, self.service, method, fit, self._options)
+        except ServiceNotFoundError:
             raise
         except MoleculerError as error:
             cls = self._errors.get(error.name) or _web_error(error)

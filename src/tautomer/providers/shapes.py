@@ -8,7 +8,7 @@ from typing import Any, Final
 from tautomer.errors import ValidationError
 from tautomer.keywords import named
 
-__all__ = ["UNNAMED", "params_of"]
+__all__ = ["UNNAMED", "order_of", "params_of"]
 
 UNNAMED: Final = "$args"
 """Param under which arguments by position are sent where the names are not known."""
@@ -25,7 +25,7 @@ def params_of(args: Sequence[Any], kwargs: Mapping[str, Any], entry: Mapping[str
     """
     if not args:
         return dict(kwargs)
-    order = _order(entry)
+    order = order_of(entry) or []
     if len(args) == 1 and not kwargs and isinstance(args[0], Mapping) and not _is_an_argument(args[0], order, entry):
         return args[0]
     if not order:
@@ -39,16 +39,16 @@ def params_of(args: Sequence[Any], kwargs: Mapping[str, Any], entry: Mapping[str
     return {**by_place, **kwargs}
 
 
-def _order(entry: Mapping[str, Any] | None) -> list[str]:
-    """The names by position: those of a method's parameters, else those of the schema."""
+def order_of(entry: Mapping[str, Any] | None) -> list[str] | None:
+    """The names by position: those of a method's parameters, else those of the schema; None where nobody said."""
     if entry is None:
-        return []
+        return None
     told = entry.get("positional")
     if isinstance(told, list) and all(isinstance(name, str) for name in told):
         return told
     schema = entry.get("params")
     # What begins with `$$` is about the schema itself.
-    return [name for name in schema if name[:2] != "$$"] if isinstance(schema, Mapping) else []
+    return [str(name) for name in schema if str(name)[:2] != "$$"] if isinstance(schema, Mapping) else None
 
 
 def _is_an_argument(value: Mapping[str, Any], order: Sequence[str], entry: Mapping[str, Any] | None) -> bool:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar, overload
 
 from tautomer.decorators import ActionMark, add_mark
-from tautomer.definitions import Where
+from tautomer.definitions import Binder, Where
 from tautomer.errors import ServiceSchemaError
-from tautomer.keywords import KEYWORD_STYLE
+from tautomer.keywords import KEYWORD_STYLE, REQUEST_STYLE
 
 __all__ = ["exposed_method", "private_api_method", "public_method"]
 
@@ -82,17 +82,19 @@ def exposed_method(
 ) -> Callable[[M], M]:
     """Both in one, as gemstone has it from 0.9 on. `is_coroutine` says what can be seen, and is ignored.
 
+    Args:
+        requires_handler_reference: The method gets the request first, ``say_hello(self, request, name)``: the gateway's,
+            with `headers`, `cookies` and `client`; by WebSocket the handshake. It is None for whoever calls by the mesh,
+            also for a gateway at another node.
+
     Raises:
-        ServiceSchemaError: As `public_method`; or the method wants the handler, which a call of the mesh has not.
+        ServiceSchemaError: As `public_method`; or the method has no parameter for the request.
     """
-    if requires_handler_reference:
-        raise ServiceSchemaError(
-            "requires_handler_reference: a method gets no handler; annotate a parameter as Context"
-        )
-    return lambda function: _marked(None, {"name": name, **options}, private)(function)
+    style = REQUEST_STYLE if requires_handler_reference else KEYWORD_STYLE
+    return lambda function: _marked(None, {"name": name, **options}, private, style)(function)
 
 
-def _marked(function: Any, options: dict[str, Any], private: bool) -> Any:
+def _marked(function: Any, options: dict[str, Any], private: bool, style: Binder = KEYWORD_STYLE) -> Any:
     if function is not None and not callable(function):
         raise ServiceSchemaError(f"a marked method is a function, not {function!r:.80}; its name is given as name=…")
     mark = _mark(private=private, **options)
@@ -110,7 +112,7 @@ def _marked(function: Any, options: dict[str, Any], private: bool) -> Any:
                 visibility=mark.visibility,
                 timeout=mark.timeout,
                 where=where,
-                binder=KEYWORD_STYLE,
+                binder=style,
                 extra=mark.extra,
             ),
         )

@@ -13,13 +13,13 @@ from math import ceil
 from typing import Any, Final
 from urllib.parse import quote
 
+from tautomer.error_wire import is_on_purpose
 from tautomer.errors import (
     MaxCallLevelError,
     MoleculerError,
     NotFoundError,
     ProtocolVersionMismatchError,
     QueueIsFullError,
-    RemoteError,
     RequestRejectedError,
     RequestSkippedError,
     RequestTimeoutError,
@@ -31,7 +31,7 @@ from tautomer.web.answers.reply import encode_json, meta_headers, shown
 from tautomer.web.messages.accept import quality
 from tautomer.web.messages.message import JSON_TYPE, Reply, Request
 
-__all__ = ["NOT_FOUND_BODY", "failure_reply", "is_on_purpose", "not_found_body", "told", "wants_problem"]
+__all__ = ["NOT_FOUND_BODY", "failure_reply", "not_found_body", "told", "wants_problem"]
 
 log = logging.getLogger("tautomer.web")
 
@@ -53,17 +53,6 @@ _TEXTS: Final[tuple[tuple[type[MoleculerError], str], ...]] = (
 )
 # What a validator knows of a fault beyond these would echo the request's values, or name a node.
 _UNTOLD: Final = frozenset({"actual", "expected", "nodeID", "action", "label"})
-
-
-def is_on_purpose(error: BaseException) -> bool:
-    """Whether somebody raised this to tell the caller something.
-
-    A node that is not ours sends any exception under its own name: one with a type, or with a code of
-    its own, was meant; a bare ``TypeError`` was not.
-    """
-    if isinstance(error, RemoteError):
-        return bool(error.type) or _status(error.code) not in (None, 500)
-    return isinstance(error, MoleculerError)
 
 
 def failure_reply(error: BaseException, request: Request, action: str, meta: Mapping[str, Any] | None) -> Reply:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from inspect import isawaitable
 from typing import Any, Final
 
+from tautomer.error_wire import is_on_purpose
 from tautomer.errors import MoleculerError, MoleculerServerError
-from tautomer.web.answers.failures import is_on_purpose
 from tautomer.web.answers.reply import encode_json
 from tautomer.web.messages.message import Reply, Request
 

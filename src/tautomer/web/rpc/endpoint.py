@@ -75,7 +75,7 @@ class JsonRpcEndpoint:
         if body[:1] != b"{" and body.lstrip()[:1] == b"[":
             # Each of a batch has its own time, and one that is late must not end the others.
             request.ends = None
-        asker = Asker(exchange.ctx, timeout, lambda target: self.permit(request, target))
+        asker = Asker(exchange.ctx, request, timeout, lambda target: self.permit(request, target))
         try:
             answer = await self.processor.answer(body, asker)
         except asyncio.CancelledError:

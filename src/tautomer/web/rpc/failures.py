@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-import builtins
 import logging
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
-from tautomer.errors import (
-    ForbiddenError,
-    JsonRpcError,
-    MoleculerError,
-    QueueIsFullError,
-    RateLimitExceeded,
-    RemoteError,
-    RequestRejectedError,
-    RequestSkippedError,
-    RequestTimeoutError,
-    ServiceNotAvailableError,
-    ServiceNotFoundError,
-    ServiceUnavailableError,
-    UnAuthorizedError,
-    ValidationError,
-)
+from tautomer.error_wire import is_on_purpose
+from tautomer.errors import JsonRpcError, MoleculerError, ValidationError
 from tautomer.protocol.jsonrpc import (
     ACCESS_DENIED,
     APPLICATION_ERROR,
@@ -33,28 +18,15 @@ from tautomer.protocol.jsonrpc import (
     INVALID_REQUEST,
     OVERLOADED,
     TIMED_OUT,
-    UNAVAILABLE,
     Failure,
 )
-from tautomer.web.answers.failures import is_on_purpose, told
+from tautomer.protocol.rpc_errors import code_of, detail_of, expected_data, words
+from tautomer.web.answers.failures import told
 from tautomer.web.answers.reply import encode_json
 
 __all__ = ["expected_failure", "failure_of", "refusal_of"]
 
 log = logging.getLogger("tautomer.web")
-
-_CODES: Final[tuple[tuple[type[MoleculerError], int], ...]] = (
-    (ServiceNotFoundError, UNAVAILABLE),
-    (ServiceNotAvailableError, UNAVAILABLE),
-    (ServiceUnavailableError, UNAVAILABLE),
-    (RequestTimeoutError, TIMED_OUT),
-    (RequestSkippedError, TIMED_OUT),
-    (QueueIsFullError, OVERLOADED),
-    (RateLimitExceeded, OVERLOADED),
-    (RequestRejectedError, OVERLOADED),
-    (UnAuthorizedError, ACCESS_DENIED),
-    (ForbiddenError, ACCESS_DENIED),
-)
 
 
 def failure_of(error: BaseException, action: str, request_id: str, timeout: float | None, debug: bool) -> Failure:
@@ -75,9 +47,9 @@ def failure_of(error: BaseException, action: str, request_id: str, timeout: floa
     if isinstance(error, ValidationError):
         _message, faults = _public(error, action)
         return Failure(INVALID_PARAMS, None, _encoded({"reason": error.message, "errors": faults}, action))
-    for kind, known in _CODES:
-        if isinstance(error, kind):
-            return Failure(known, None, _encoded(_detail(known, error, action, timeout), action))
+    known = code_of(error)
+    if known is not None:
+        return Failure(known, None, _encoded(detail_of(known, error, action, timeout), action))
     if is_on_purpose(error):
         assert isinstance(error, MoleculerError)
         body = told(error, action)
@@ -86,25 +58,14 @@ def failure_of(error: BaseException, action: str, request_id: str, timeout: floa
     log.error("request failed: unexpected error", exc_info=error, extra={"request": request_id, "action": action})
     data: dict[str, Any] = {"requestID": request_id}
     if debug:
-        data |= {"class": type(error).__name__, "info": _words(error)}
+        data |= {"class": type(error).__name__, "info": words(error)}
     return Failure(INTERNAL_ERROR, None, data)
 
 
 def expected_failure(error: BaseException, entry: Mapping[str, Any], action: str) -> Failure | None:
     """What is told of an exception that the method's mark lists; None for any other."""
-    expected = entry.get("expectedExceptions")
-    if not isinstance(expected, list):
-        return None
-    name = error.name if isinstance(error, MoleculerError) else type(error).__name__
-    # What comes from another node is known by its name; of Python's own classes we know the bases, too.
-    kind = getattr(builtins, name, None) if isinstance(error, RemoteError) else type(error)
-    bases = {one.__name__ for one in kind.__mro__} if isinstance(kind, type) else set()
-    if name not in expected and bases.isdisjoint(expected):
-        return None
-    data = getattr(error, "data", None)
-    own = {str(key): value for key, value in data.items()} if isinstance(data, Mapping) else {}
-    text = _words(error)
-    return Failure(APPLICATION_ERROR, text, _encoded({**own, "class": name, "info": text}, action))
+    data = expected_data(error, entry)
+    return None if data is None else Failure(APPLICATION_ERROR, data["info"], _encoded(data, action))
 
 
 def refusal_of(error: BaseException, status: int, request_id: str) -> Failure:
@@ -118,17 +79,6 @@ def refusal_of(error: BaseException, status: int, request_id: str) -> Failure:
     if status < 500 and isinstance(error, MoleculerError):
         return Failure(INVALID_REQUEST, data={"reason": error.message})
     return Failure(INTERNAL_ERROR, data={"requestID": request_id})
-
-
-def _detail(code: int, error: MoleculerError, action: str, timeout: float | None) -> dict[str, Any] | None:
-    if code == UNAVAILABLE:
-        return {"action": action}
-    if code == TIMED_OUT:
-        return {"timeout": timeout} if timeout else None
-    if code == OVERLOADED:
-        wait = error.data.get("retryAfter") if isinstance(error.data, Mapping) else None
-        return {"retryAfter": wait} if isinstance(wait, int | float) else None
-    return None
 
 
 def _public(error: MoleculerError, action: str) -> tuple[str, Any]:
@@ -145,10 +95,3 @@ def _encoded(data: Any, action: str) -> Any:
     except Exception as error:  # A user's class may raise anything while it is looked at.
         log.warning("error data dropped: it has no JSON form", extra={"action": action, "reason": type(error).__name__})
         return None
-
-
-def _words(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:
-        return type(error).__name__

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
+from tautomer.keywords import REQUEST
 from tautomer.protocol.jsonrpc import UNAVAILABLE, Failure, not_found
+from tautomer.providers.shapes import order_of
 from tautomer.registry.endpoints import Endpoint, EndpointList
 from tautomer.web.routing.access import AccessRules
 from tautomer.web.settings.jsonrpc import JsonRpcSettings
@@ -31,10 +33,11 @@ class Target:
         entry: What one of them announces.
         local: Whether this node has one.
         private: Whether it takes a token.
+        bare: Whether it takes neither that nor the request.
         order: Its params by position; None where nobody said.
     """
 
-    __slots__ = ("action", "endpoints", "entry", "local", "offered", "order", "private")
+    __slots__ = ("action", "bare", "endpoints", "entry", "local", "offered", "order", "private")
 
     def __init__(self, action: str, offered: EndpointList) -> None:
         self.action = action
@@ -44,7 +47,8 @@ class Target:
         self.local = any(one.local for one in endpoints)
         # One that says so shuts the door for all, as nobody knows which of them will be asked.
         self.private = any(one.entry.get("rpc") == "private" for one in endpoints)
-        self.order = _order(self.entry)
+        self.bare = not self.private and not any(REQUEST in one.entry for one in endpoints)
+        self.order = order_of(self.entry)
 
     @property
     def service(self) -> str:
@@ -157,14 +161,3 @@ class MethodTable:
 def _is_there(offered: EndpointList) -> bool:
     # `only` is set in the usual case, and then it is available.
     return offered.only is not None or any(one.available for one in offered.all)
-
-
-def _order(entry: Mapping[str, Any]) -> list[str] | None:
-    """The names of an action's params, in order: as its binder says, else as its schema has them."""
-    said = entry.get("positional")
-    if isinstance(said, list) and all(isinstance(one, str) for one in said):
-        return said
-    params = entry.get("params")
-    if isinstance(params, Mapping):
-        return [str(name) for name in params if not str(name).startswith("$$")]
-    return None

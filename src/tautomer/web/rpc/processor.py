@@ -11,7 +11,7 @@ from typing import Any, Final
 from tautomer._tasks import TaskScope
 from tautomer.context import Context, RawResult
 from tautomer.errors import ValidationError
-from tautomer.keywords import named
+from tautomer.keywords import REQUEST, named
 from tautomer.protocol.jsonrpc import (
     ACCESS_DENIED,
     INTERNAL_ERROR,
@@ -57,14 +57,16 @@ class Asker:
 
     Args:
         ctx: Root of all calls made for the message.
+        request: That brought it; by WebSocket the handshake.
         timeout: Seconds for each of them, None for no end.
         permit: Says of a private method who asks for it; falsy or raising refuses. Asked once for each service.
     """
 
-    __slots__ = ("_granted", "_lock", "_permit", "ctx", "timeout")
+    __slots__ = ("_granted", "_lock", "_permit", "ctx", "request", "timeout")
 
-    def __init__(self, ctx: Context[Any], timeout: float | None, permit: Callable[[Target], Any]) -> None:
+    def __init__(self, ctx: Context[Any], request: Any, timeout: float | None, permit: Callable[[Target], Any]) -> None:
         self.ctx = ctx
+        self.request = request
         self.timeout = timeout
         self._permit = permit
         self._granted: dict[str, Any] = {}
@@ -230,6 +232,8 @@ class Processor:
                 return Failure(ACCESS_DENIED)
             if user is not True:
                 ctx.meta["user"] = user
+        if not target.bare:
+            ctx.locals[REQUEST] = asker.request
         params: Any = item.params
         if type(params) is list:
             if not params and target.order is None:

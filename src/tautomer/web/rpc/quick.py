@@ -44,7 +44,7 @@ def quick_endpoint(
             return await otherwise(exchange)
         target = find(call.method)
         params: Any = {} if call.params is None else call.params
-        if isinstance(target, Failure) or target.private or type(params) is not dict:
+        if isinstance(target, Failure) or not target.bare or type(params) is not dict:
             return await otherwise(exchange)
         one = target.offered.only
         if one is None:

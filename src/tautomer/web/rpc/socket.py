@@ -92,7 +92,7 @@ class RpcSocketDoor:
         root: Context[Any] = Context(
             sockets.broker, {}, self._caller, _meta=meta.copy(), deadline=ends, _id=id, _request_id=id
         )
-        return Asker(root, timeout, partial(self.endpoint.permit, socket.request))
+        return Asker(root, socket.request, timeout, partial(self.endpoint.permit, socket.request))
 
     def notification(self, message: OutgoingText) -> OutgoingText:
         """An event of the hub as a notification: method ``event`` with ``{"event", "data"}``."""

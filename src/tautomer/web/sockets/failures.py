@@ -10,8 +10,9 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
+from tautomer.error_wire import is_on_purpose
 from tautomer.errors import MoleculerError
-from tautomer.web.answers.failures import is_on_purpose, told
+from tautomer.web.answers.failures import told
 
 __all__ = ["failure", "is_expected"]
 
