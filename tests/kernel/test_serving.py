@@ -411,7 +411,7 @@ WITH_ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "InvalidPacketDataError": ({"x": 1},),
     "JsonRpcError": (1, "no"),
 }
-LOCAL_ONLY = {"TautomerError", "RemoteError", "BrokerDisconnectedError"}
+LOCAL_ONLY = {"TautomerError", "RemoteError", "BrokerDisconnectedError", "DependencyError"}
 
 
 @pytest.mark.parametrize(
