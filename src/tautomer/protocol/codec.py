@@ -108,11 +108,11 @@ class Codec:
         Raises:
             SerializationError: A value has no wire form.
         """
-        if type(packet) is Response or type(packet) is Event:
-            if type(packet.data) in _BINARY and self.is_json:
-                packet.data = _buffer(packet.data)
-        elif type(packet) is Request and type(packet.params) in _BINARY and self.is_json:
-            packet.params = _buffer(packet.params)
+        if type(packet) is Request:
+            if type(packet.params) in _BINARY and self.is_json:
+                packet.params = _buffer(packet.params)
+        elif (type(packet) is Response or type(packet) is Event) and type(packet.data) in _BINARY and self.is_json:
+            packet.data = _buffer(packet.data)
         encode = self._encode
         try:
             return encode(packet)

@@ -20,6 +20,9 @@ SUBJECT_BYTES_MAX = 3 * 1024
 TOKEN_CHARS_MAX = 256
 
 _HEADS_MAX = 4096
+
+# What stands between a subject and a small payload, ready made: to put numbers into bytes costs more than all the rest.
+_SIZES = tuple(b"%d\r\n" % size for size in range(1024))
 _REPLY_SUBJECTS_MAX = 1024
 
 
@@ -103,11 +106,12 @@ class Outbox:
                 "(its max_payload); it was not sent.",
                 data={"topic": topic, "size": size, "max": self._payload_max},
             )
+        length = _SIZES[size] if size < 1024 else b"%d\r\n" % size
         if token is None or not self._replies:
-            message = b"%b%d\r\n%b\r\n" % (head, size, data)
+            message = b"".join((head, length, data, b"\r\n"))
         else:
             reply = self._reply_subjects.get(token) or self._reply_subject(token)
-            message = b"%b%b%d\r\n%b\r\n" % (head, reply, size, data)
+            message = b"".join((head, reply, length, data, b"\r\n"))
         waiting = self._waiting
         total = self._bytes + len(message)
         if total > self._bytes_max or len(waiting) >= self._count_max:
