@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -15,8 +16,8 @@ from types import TracebackType
 
 SECONDS = 20.0
 
-# What a node says of a machine that is busy with other things, and not of the program.
-REMARK = "the event loop stood still"
+# What a node, or asyncio in its debug mode, says of a machine that is busy with other things, and not of the program.
+REMARK = re.compile(r"the event loop stood still|^Executing <.*> took \d+\.\d+ seconds$")
 
 
 class Program:
@@ -53,7 +54,7 @@ class Program:
     @property
     def lines(self) -> list[str]:
         """What was read so far, without remarks on a busy machine."""
-        return [line for line in self._said if REMARK not in line]
+        return without_remarks(self._said)
 
     @property
     def output(self) -> str:
@@ -101,6 +102,11 @@ class Program:
         self._reader.join()
         assert self.process.stdout is not None
         self.process.stdout.close()
+
+
+def without_remarks(lines: list[str]) -> list[str]:
+    """What a program printed, without remarks on a busy machine."""
+    return [line for line in lines if not REMARK.search(line)]
 
 
 def clean_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from tautomer.cli.main import main
 from tests.examples.test_shop import free_port
-from tests.programs import Program, clean_environment
+from tests.programs import Program, clean_environment, without_remarks
 from tests.servers import NatsServer
 
 pytestmark = pytest.mark.slow
@@ -68,7 +68,7 @@ def tautomer(*words: str) -> tuple[int, str, str]:
     done = subprocess.run(
         [*TAUTOMER, *words], capture_output=True, text=True, timeout=40, env=clean_environment(), check=False
     )
-    return done.returncode, done.stdout, done.stderr
+    return done.returncode, done.stdout, "".join(without_remarks(done.stderr.splitlines(keepends=True)))
 
 
 def test_call_raw_says_what_gemstone_s_command_says(running: tuple[str, str]) -> None:
