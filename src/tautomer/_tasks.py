@@ -274,3 +274,9 @@ class Sweep:
         if self._handle is not None:
             self._handle.cancel()
             self._handle, self.running = None, False
+
+
+def is_cancelled() -> bool:
+    """Whether somebody wants the current task to end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

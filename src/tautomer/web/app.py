@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Final
 
+from tautomer._tasks import is_cancelled
 from tautomer.errors import (
     RequestTimeoutError,
     ServiceNotAvailableError,
@@ -342,7 +343,7 @@ class Gateway:
         if isinstance(error, asyncio.CancelledError):
             if late:
                 error = RequestTimeoutError(alias.action)
-            elif _is_cancelled():
+            elif is_cancelled():
                 raise error
             # If nobody cancelled this request, its action awaited something that was, and let that out.
         elif isinstance(error, ServiceNotFoundError | ServiceNotAvailableError) and _has_just_gone(alias, error):
@@ -408,12 +409,6 @@ def _has_just_gone(alias: Alias, error: ServiceNotFoundError | ServiceNotAvailab
 
 async def _made(reply: Reply) -> Reply:
     return reply
-
-
-def _is_cancelled() -> bool:
-    """Whether somebody wants the current task to end."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _caller(broker: Broker, own_service: str) -> Endpoint:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from tautomer._tasks import Sweep, TaskStarter
+from tautomer._tasks import Sweep, TaskStarter, is_cancelled
 from tautomer.web.asgi.incoming import announced_length, read_body, read_head, too_large
 from tautomer.web.asgi.outgoing import send_reply
 from tautomer.web.asgi.socket_door import SocketDoor
@@ -256,7 +256,7 @@ class _Call:
         try:
             await self._task  # Which is cancelled if this is.
         except asyncio.CancelledError:
-            if _is_cancelled():
+            if is_cancelled():
                 raise
             # The client has left.
         finally:
@@ -349,9 +349,3 @@ class _Call:
 def _named(request: Request | None) -> list[tuple[bytes, bytes]]:
     """The header that tells the id of a request, as far as it has one."""
     return [(b"x-request-id", request.id.encode("ascii"))] if request is not None and request.id else []
-
-
-def _is_cancelled() -> bool:
-    """Whether somebody wants the current task to end."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
+from tautomer._tasks import is_cancelled
 from tautomer.context import Context
 from tautomer.errors import MoleculerError, RateLimitExceeded, RequestTimeoutError, ServiceUnavailableError
 from tautomer.protocol.sockets import (
@@ -267,7 +268,7 @@ class Socket:
                 result = await broker.call_nested(root, call.path, message.data, {})
             self._succeed(result, message.correlation_id)
         except FAILURES as error:
-            if isinstance(error, asyncio.CancelledError) and not call.is_only_late and _is_cancelled():
+            if isinstance(error, asyncio.CancelledError) and not call.is_only_late and is_cancelled():
                 raise
             self._fail(RequestTimeoutError(call.path) if call.late else error, message.correlation_id, call)
         finally:
@@ -339,9 +340,3 @@ class Socket:
             self._rate_at, self._rate = now, 0
         self._rate += 1
         return most < self._rate
-
-
-def _is_cancelled() -> bool:
-    """Whether somebody wants the task that runs to end."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
