@@ -245,14 +245,11 @@ async def test_the_callers_variables_are_seen_in_the_thread() -> None:
 
 def test_an_idle_thread_is_taken_again_and_ends_when_it_has_been_idle_for_long() -> None:
     threads = Threads("t", keep_alive=0.05)
-    names = []
+    names: list[str] = []
     for _ in range(3):
         done = threading.Event()
-        threads.start(lambda done=done: (names.append(threading.current_thread().name), done.set()))
-        done.wait(5)
-        ends = time.monotonic() + 5
-        while threads._idle == 0 and threads.size and time.monotonic() < ends:
-            time.sleep(0.001)
+        threads.start(lambda: names.append(threading.current_thread().name), done.set)
+        assert done.wait(5)
     ends = time.monotonic() + 5
     while threads.size and time.monotonic() < ends:
         time.sleep(0.005)
@@ -261,17 +258,33 @@ def test_an_idle_thread_is_taken_again_and_ends_when_it_has_been_idle_for_long()
     assert threads.largest == 1
 
 
+def test_what_a_thread_has_done_is_told_when_it_is_free_for_more() -> None:
+    threads = Threads("t")
+    done = threading.Event()
+
+    def once_more(left: int) -> None:
+        if left:
+            threads.start(lambda: None, lambda: once_more(left - 1))
+        else:
+            done.set()
+
+    once_more(2000)
+
+    assert done.wait(10)
+    assert threads.largest == 1
+
+
 def test_work_is_never_lost_between_a_thread_that_gives_up_and_one_that_counts_on_it() -> None:
     threads = Threads("t", keep_alive=0.0)
     done = threading.Semaphore(0)
     for _ in range(2000):
-        threads.start(done.release)
+        threads.start(lambda: None, done.release)
     for _ in range(2000):
         assert done.acquire(timeout=10)
 
 
 async def test_no_thread_to_be_had_is_a_rejection(monkeypatch: pytest.MonkeyPatch) -> None:
-    def none(_self: object, _work: object) -> None:
+    def none(_self: object, _work: object, _then: object) -> None:
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(Threads, "start", none)

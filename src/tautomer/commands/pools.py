@@ -183,10 +183,11 @@ class Pool:
         """
         job = Job(self, function)
         if self._inline or is_ending():
-            job()
+            job.work()
+            job.end()
             return job
         try:
-            self._threads.start(job)
+            self._threads.start(job.work, job.end)
         except RuntimeError as error:
             self.leave()
             raise NoThreadError(str(error)) from error
@@ -260,13 +261,17 @@ class Job:
         self.result: Result | None = None
         self.abandoned = self.over = False
 
-    def __call__(self) -> None:
+    def work(self) -> None:
+        """Call the function."""
         assert self._function is not None
         try:
             self.result = (self._context.run(self._function), None)
         except BaseException as error:  # Whoever waits for it is told, whatever it is; a thread has nobody above it.
             self.result = (None, error)
         self._function = None
+
+    def end(self) -> None:
+        """Give the place back, and tell whoever waits."""
         self._pool.ended(self)
         try:
             if asyncio._get_running_loop() is self._loop:

@@ -41,13 +41,18 @@ class Threads:
         self._name = name
         self._keep_alive = keep_alive
         self._lock = threading.Lock()
-        self._work: SimpleQueue[Work] = SimpleQueue()
+        self._work: SimpleQueue[tuple[Work, Work]] = SimpleQueue()
         self._idle = 0
         self._numbers = count(1)
         self.size = self.largest = 0
 
-    def start(self, work: Work) -> None:
-        """Have a thread do it: one that is idle, else a new one. It must not raise.
+    def start(self, work: Work, then: Work) -> None:
+        """Have a thread do it: one that is idle, else a new one.
+
+        Args:
+            work: Must not raise.
+            then: Called in the same thread once it counts as idle, so that work which is given because of it needs no
+                thread more. Must not raise, nor take long.
 
         Raises:
             RuntimeError: The system gives no more threads.
@@ -55,26 +60,30 @@ class Threads:
         with self._lock:
             if self._idle:
                 self._idle -= 1
-                self._work.put(work)
+                self._work.put((work, then))
                 return
             self.size += 1
             self.largest = max(self.largest, self.size)
             name = f"{self._name}-{next(self._numbers)}"
         try:
-            threading.Thread(target=self._run, args=(work,), name=name, daemon=True).start()
+            threading.Thread(target=self._run, args=(work, then), name=name, daemon=True).start()
         except RuntimeError:
             with self._lock:
                 self.size -= 1
             raise
 
-    def _run(self, work: Work | None) -> None:
-        while work is not None:
-            work()
-            work = self._next()
+    def _run(self, work: Work, then: Work) -> None:
+        following: tuple[Work, Work] | None = (work, then)
+        del work, then  # As below: what is done is kept by nobody.
+        while following is not None:
+            following[0]()
+            with self._lock:
+                self._idle += 1
+            following[1]()
+            following = None
+            following = self._next()
 
-    def _next(self) -> Work | None:
-        with self._lock:
-            self._idle += 1
+    def _next(self) -> tuple[Work, Work] | None:
         try:
             return self._work.get(timeout=self._keep_alive)
         except Empty:
