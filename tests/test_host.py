@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import platform
 import re
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -128,3 +130,29 @@ class TestTheMachine:
             host.pid,
         )
         assert 0 <= host.random.random() < 1
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc gives memory back at once")
+def test_what_a_burst_took_is_kept_for_the_next_one() -> None:
+    """In a process of its own, as what was ever freed in this one counts, too."""
+    program = """
+import resource
+from tautomer.host import keep_memory
+
+def faults_of_bursts():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(100):
+        burst = [b"x" * 10_001 * (number % 2 + 1) for number in range(64)]
+        del burst
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+faults_of_bursts()
+given_back = faults_of_bursts()
+keep_memory()
+faults_of_bursts()
+print(given_back, faults_of_bursts())
+"""
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+
+    given_back, kept = map(int, told.stdout.split())
+    assert given_back > 1_000 > 100 > kept

@@ -18,7 +18,7 @@ from tautomer.errors import (
     MoleculerError,
     NodeIdTakenError,
 )
-from tautomer.host import Host
+from tautomer.host import Host, keep_memory
 from tautomer.middleware import Middleware, compose_verb
 from tautomer.ports import LineTransporter, Transporter
 from tautomer.protocol.codec import Codec, Refused
@@ -220,6 +220,7 @@ class Transit:
             NodeIdTakenError: Another node has our id.
         """
         self.requesting.begin()
+        keep_memory()
         # Taken now: a node that goes on alone meanwhile adds balanced topics, which are not to be heard by all.
         own_topics = tuple(self._commands)
         await self._transporter.connect(self)
