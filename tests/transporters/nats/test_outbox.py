@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Iterable
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -11,8 +13,8 @@ from tautomer.errors import BrokerDisconnectedError, PayloadTooLargeError
 from tautomer.transporters.nats.outbox import PIECE_BYTES, Outbox
 
 
-class FakeTransport(asyncio.Transport):
-    """Keeps what is written, and asks for a pause after each write if `full`."""
+class TakesPieces:
+    """Keeps what is written, and asks for a pause after each write if `full`. As uvloop's, it is none of asyncio's."""
 
     def __init__(self, outbox: Outbox) -> None:
         super().__init__()
@@ -26,8 +28,18 @@ class FakeTransport(asyncio.Transport):
         if self.full:
             self.outbox.pause()
 
+    def writelines(self, pieces: Iterable[bytes | bytearray | memoryview]) -> None:
+        TakesPieces.write(self, b"".join(pieces))
+
     def is_closing(self) -> bool:
         return self.closing
+
+
+class FakeTransport(TakesPieces, asyncio.Transport):
+    """One of asyncio's, which is to be given one text."""
+
+    def writelines(self, pieces: Iterable[bytes | bytearray | memoryview]) -> None:
+        raise AssertionError("what is to be joined is joined by the outbox")
 
 
 def make(**bounds: int) -> Outbox:
@@ -35,9 +47,9 @@ def make(**bounds: int) -> Outbox:
     return Outbox(inbox=b"_INBOX.me.", **{**defaults, **bounds})
 
 
-def opened(outbox: Outbox) -> FakeTransport:
-    transport = FakeTransport(outbox)
-    outbox.open(transport, sys.maxsize, replies=True)
+def opened(outbox: Outbox, kind: type[TakesPieces] = FakeTransport) -> TakesPieces:
+    transport = kind(outbox)
+    outbox.open(cast(asyncio.WriteTransport, transport), sys.maxsize, replies=True)
     return transport
 
 
@@ -60,9 +72,26 @@ async def test_all_that_one_turn_of_the_loop_publishes_leaves_in_one_write() -> 
     assert [b"PUB a 1\r\n1\r\nPUB b _INBOX.me.t-1 2\r\n22\r\n", b"PUB a 1\r\n3\r\n"] == transport.writes
 
 
-async def test_much_leaves_in_pieces_of_whole_messages() -> None:
+@pytest.mark.parametrize("kind", [FakeTransport, TakesPieces])
+async def test_a_larger_message_leaves_between_those_before_and_after_it(kind: type[TakesPieces]) -> None:
     outbox = make()
-    transport = opened(outbox)
+    transport = opened(outbox, kind)
+
+    outbox.publish("a", b"1", "t-1")
+    outbox.publish("b", b"x" * 1024, "t-2")
+    outbox.publish("a", b"3")
+    await turn()
+    outbox.publish("a", b"4")
+    await turn()
+
+    large = b"PUB b _INBOX.me.t-2 1024\r\n" + b"x" * 1024 + b"\r\n"
+    assert [b"PUB a _INBOX.me.t-1 1\r\n1\r\n" + large + b"PUB a 1\r\n3\r\n", b"PUB a 1\r\n4\r\n"] == transport.writes
+
+
+@pytest.mark.parametrize("kind", [FakeTransport, TakesPieces])
+async def test_much_leaves_in_pieces_of_whole_messages(kind: type[TakesPieces]) -> None:
+    outbox = make()
+    transport = opened(outbox, kind)
 
     for size in (100_000, 100_000, 100_000, 300_000, 1, 2):
         outbox.publish("a", b"x" * size)
@@ -98,12 +127,13 @@ async def test_what_a_lost_line_had_not_taken_is_lost_and_what_comes_after_waits
 
     outbox.publish("a", b"x")
     outbox.publish("b.c", b"x", "t-1")
+    outbox.publish("b.c", b"x" * 5_000, "t-2")
     await turn()
     lost = outbox.away()
     outbox.publish("a", b"y")
     following = opened(outbox)
 
-    assert [None, "t-1"] == lost
+    assert [None, "t-1", "t-2"] == lost
     assert [] == transport.writes
     assert [b"PUB a 1\r\ny\r\n"] == following.writes
 
@@ -115,18 +145,19 @@ Step = tuple[str, int]
 @given(
     st.lists(
         st.one_of(
-            st.tuples(st.just("publish"), st.sampled_from([0, 10, 150_000, 300_000])),
+            st.tuples(st.just("publish"), st.sampled_from([0, 10, 1_017, 1_018, 150_000, 300_000])),
             st.tuples(st.sampled_from(["pause", "resume", "away", "open", "full", "turn"]), st.just(0)),
         ),
         max_size=40,
-    )
+    ),
+    st.sampled_from([FakeTransport, TakesPieces]),
 )
 def test_whatever_the_line_does_each_message_leaves_once_whole_and_in_order_or_is_lost_with_its_line(
-    steps: list[Step],
+    steps: list[Step], kind: type[TakesPieces]
 ) -> None:
     async def play() -> None:
         outbox = make()
-        transports: list[FakeTransport] = []
+        transports: list[TakesPieces] = []
         expected: list[bytes] = []
         number = 0
         for step, size in steps:
@@ -137,7 +168,7 @@ def test_whatever_the_line_does_each_message_leaves_once_whole_and_in_order_or_i
                 expected.append(b"PUB a %d\r\n%b\r\n" % (len(payload), payload))
                 outbox.publish("a", payload)
             elif step == "open" and not standing:
-                transports.append(opened(outbox))
+                transports.append(opened(outbox, kind))
             elif step == "away" and standing:
                 transports[-1].closing = True
                 del expected[len(expected) - len(outbox.away()) :]
@@ -153,7 +184,7 @@ def test_whatever_the_line_does_each_message_leaves_once_whole_and_in_order_or_i
         if transports and not transports[-1].closing:
             transports[-1].closing = True
             del expected[len(expected) - len(outbox.away()) :]
-        transports.append(opened(outbox))
+        transports.append(opened(outbox, kind))
 
         assert b"".join(expected) == b"".join(write for transport in transports for write in transport.writes)
         assert 0 == len(outbox)
@@ -218,12 +249,12 @@ async def test_each_state_has_its_bound_and_says_which() -> None:
 async def test_what_waits_and_is_too_large_for_the_next_server_is_dropped_alone() -> None:
     outbox = make()
     transport = FakeTransport(outbox)
-    for size in (10, 11, 9):
+    for size in (10, 11, 9, 2_000):
         outbox.publish("a", b"x" * size)
 
     dropped = outbox.open(transport, 10, replies=False)
 
-    assert 1 == dropped
+    assert 2 == dropped
     assert [b"PUB a 10\r\nxxxxxxxxxx\r\nPUB a 9\r\nxxxxxxxxx\r\n"] == transport.writes
     with pytest.raises(PayloadTooLargeError):
         outbox.publish("a", b"x" * 11)
