@@ -233,7 +233,7 @@ async def _one_end(scenario: str) -> tuple[Run, Ready]:
         for number in range(count):
             if end == "callee":
                 id = ids()
-                request = Request(id, "bench.echo", params, {}, {}, 30000.0, request_id=id, ver="5", sender="caller")
+                request = Request(id, "bench.echo", params, {}, {}, 30000, request_id=id, ver="5", sender="caller")
                 reply = b"_INBOX.0123456789abcdef0123456789ab.%d " % (number % CONNECTIONS)
                 server.ready.append(server.message(b"MOL.REQ.callee", encode(request), reply))
             else:

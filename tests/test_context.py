@@ -195,5 +195,31 @@ def test_a_context_is_one_of_its_kind(ctx: Context[Any], broker: FakeBroker) -> 
     assert {"a": 5} == copy.copy(ctx).params
 
 
+def test_what_was_never_set_is_nothing_and_makes_nothing(ctx: Context[Any]) -> None:
+    assert [ctx.timeout, ctx.event_groups, ctx.stream, ctx._headers, ctx._tried] == [None] * 5
+    assert ctx.fallback_result is False
+    assert ctx._extras is None
+
+
+def test_what_is_set_at_a_copy_is_not_seen_at_the_other(ctx: Context[Any]) -> None:
+    ctx.timeout = 5.0
+    ctx.meta["user"] = "Ada"
+
+    other = ctx.copy()
+    other.timeout, other.params = 7.0, {"id": 2}
+
+    assert (ctx.timeout, other.timeout) == (5.0, 7.0)
+    assert ctx.params != other.params
+    assert other.meta is ctx.meta
+
+
+def test_a_copy_of_one_without_extras_has_its_own(ctx: Context[Any]) -> None:
+    other = ctx.copy()
+
+    other.stream = object()
+
+    assert ctx.stream is None
+
+
 def test_a_raw_result_holds_bytes() -> None:
     assert b"[1]" == RawResult(b"[1]").data

@@ -57,9 +57,9 @@ class Admission(Generic[R]):
         places: How many may wait, as far as others see to that.
 
     Attributes:
-        at_once: Requests that may run at once before newcomers are to wait here.
+        at_once: Requests that may run at once before newcomers are to wait here; no more than there are places.
         behind: Whether the loop does not keep up.
-        places: As above; may be changed.
+        places: As above.
         cost: Seconds of the loop that one request costs, as measured of late; 0 while that is not known, and
             then nobody is refused or too late.
         waiting: Requests, oldest first.
@@ -69,6 +69,7 @@ class Admission(Generic[R]):
         "_dear_at",
         "_delay",
         "_done",
+        "_most",
         "_quiet",
         "_share",
         "_since",
@@ -85,7 +86,7 @@ class Admission(Generic[R]):
     def __init__(self, delay: float, places: int = 1_000) -> None:
         self._delay = delay
         self.places = places
-        self.at_once = MANY
+        self._start_at_once(MANY)
         self._dear_at = 0.0
         self.behind = False
         self.waiting: deque[R] = deque()
@@ -98,6 +99,15 @@ class Admission(Generic[R]):
         self._taken = 0
         self._taken_at = 0.0
         self._since = 0.0
+
+    def resize(self, places: int) -> None:
+        """Have another number of places."""
+        self.places = places
+        self._start_at_once(self._most)
+
+    def _start_at_once(self, most: int) -> None:
+        self._most = most
+        self.at_once = min(most, self.places)
 
     def looked(self, late: float) -> None:
         """A timer came `late` seconds after its time."""
@@ -124,7 +134,7 @@ class Admission(Generic[R]):
         if not self.waiting:
             self._since = now
             if now - self._dear_at > DEAR_SECONDS:
-                self.at_once = MANY
+                self._start_at_once(MANY)
         self.waiting.append(request)
 
     def take(self, now: float, own: float, running: int) -> list[R]:
@@ -166,4 +176,5 @@ class Admission(Generic[R]):
             self.cost = (self.cost + cost) / 2 if self.cost else cost
             self._spent, self._done = 0.0, 0
             if cost > DEAR:
-                self.at_once, self._dear_at = FEW, self._taken_at
+                self._dear_at = self._taken_at
+                self._start_at_once(FEW)

@@ -181,7 +181,7 @@ class Broker:
             QueueIsFullError: Too much is waiting already.
             MoleculerError: What the action itself raised, at another node; at this one it is the very exception.
         """
-        if not options and not self._calling.wrapped:
+        if not options and not self.calls_wrapped:
             endpoints = self._actions.get(action)
             if endpoints is not None and (endpoint := endpoints.only) is not None:
                 handler = endpoint.handler

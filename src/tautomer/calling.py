@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from tautomer.context import CallDef, CallOptions, Context
@@ -51,7 +52,7 @@ class Calling:
         self._broker = broker
         self._node_id = registry.local_node.id
         self._actions = registry.actions
-        self._level_max = settings.max_call_level
+        self._level_max = settings.max_call_level or inf
         host, actions = broker.host, registry.actions
         circuits = next(one for one in ring if isinstance(one, CircuitBreakers))
         self._bulkheads = next(one for one in ring if isinstance(one, Bulkheads))
@@ -74,21 +75,22 @@ class Calling:
         endpoints = self._actions.get(action)
         if endpoints is None or (endpoint := endpoints.only) is None:
             return await self.whole(action, params, {"parent": parent, "raw": raw})
-        self._check_parent(parent, action)
+        level, deadline = parent.level, parent.deadline
+        if level >= self._level_max or deadline is not None:
+            self._check_parent(parent, action)
         ctx: Context[Any] = Context(
             self._broker,
             {} if params is None else params,
             endpoint,
             None,
             None,
-            None,
             parent,
-            parent.level + 1,
-            dict(parent._meta) if parent._meta else None,
-            parent.deadline,
+            level + 1,
+            parent._meta.copy() if parent._meta else None,
+            deadline,
+            parent.tracing,
+            raw,
         )
-        ctx.tracing = parent.tracing
-        ctx.raw = raw
         handler = endpoint.handler
         try:
             return await handler(ctx)
@@ -111,7 +113,8 @@ class Calling:
         endpoint = ctx.endpoint = self._pick(action, ctx, node_id)
         if node_id is not None:
             ctx._tried = ()  # Asked for by name: no other will do.
-        ctx.timeout = options.get("timeout")
+        if (timeout := options.get("timeout")) is not None:
+            ctx.timeout = timeout
         try:
             return await _ask(endpoint, ctx)
         finally:
@@ -185,7 +188,7 @@ class Calling:
         return ctx
 
     def _check_parent(self, parent: Context[Any], action: str) -> None:
-        if self._level_max and parent.level >= self._level_max:
+        if parent.level >= self._level_max:
             raise MaxCallLevelError(self._node_id, parent.level)
         if parent.deadline is not None and parent.deadline <= self._broker.clock():
             raise RequestSkippedError(action, self._node_id)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Mapping, Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, Generic, TypedDict, Unpack
+from copy import copy
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypedDict, Unpack, overload
 
 import msgspec
 
@@ -19,6 +20,8 @@ else:
     from typing import TypeVar
 
     P = TypeVar("P")
+
+T = TypeVar("T")
 
 
 class CallOptions(TypedDict, total=False):
@@ -71,10 +74,49 @@ class RawResult:
         self.data = data
 
 
+class Extras(msgspec.Struct, eq=False):
+    """What few contexts have: made with the first of it that is set. Each is said at `Context`."""
+
+    timeout: float | None = None
+    headers: dict[str, Any] | None = None
+    response_headers: dict[str, Any] | None = None
+    locals: dict[str, Any] | None = None
+    event_groups: Sequence[str] | None = None
+    stream: Any = None
+    # Nodes that surely did not run this call; () where the caller chose the node; None while no other was tried.
+    tried: Any = None
+    fallback_result: bool = False
+
+
+class _Extra(Generic[T]):
+    """A field of a context's `Extras`."""
+
+    def __init__(self, default: T) -> None:
+        self._default = default
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name.lstrip("_")
+
+    @overload
+    def __get__(self, ctx: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, ctx: Context[Any], owner: type) -> T: ...
+    def __get__(self, ctx: Context[Any] | None, owner: type) -> T | Self:
+        if ctx is None:
+            return self
+        extras = ctx._extras
+        return self._default if extras is None else getattr(extras, self._name)
+
+    def __set__(self, ctx: Context[Any], value: T) -> None:
+        if ctx._extras is None:
+            ctx._extras = Extras()
+        setattr(ctx._extras, self._name, value)
+
+
 class Context(msgspec.Struct, Generic[P], eq=False, weakref=True):
     """What a handler is given.
 
-    It costs a tenth of a microsecond: what is rarely asked for is made when it is asked for.
+    Each field costs every call some nanoseconds: what is rarely asked for is made when it is asked for.
 
     Attributes:
         broker: The node's broker.
@@ -98,27 +140,28 @@ class Context(msgspec.Struct, Generic[P], eq=False, weakref=True):
     endpoint: Any = None
     event_name: str | None = None
     event_type: str | None = None
-    event_groups: Any = None
     parent: Any = None
     level: int = 1
     _meta: Any = None
     deadline: float | None = None
-    timeout: float | None = None
-    node_id: str | None = None
-    _id: str | None = None
-    _request_id: str | None = None
-    _parent_id: str | None = None
-    _caller: str | None = None
-    _headers: Any = None
-    _response_headers: Any = None
-    _locals: Any = None
     tracing: bool | None = None
     raw: bool = False
+    _id: str | None = None
+    _request_id: str | None = None
+    node_id: str | None = None
+    _parent_id: str | None = None
+    _caller: str | None = None
     cached_result: bool = False
-    fallback_result: bool = False
-    # Nodes that surely did not run this call; () where the caller chose the node; None while no other was tried.
-    _tried: Any = None
-    stream: Any = None
+    _extras: Any = None
+
+    timeout = _Extra[float | None](None)
+    event_groups = _Extra[Sequence[str] | None](None)
+    stream = _Extra[Any](None)
+    fallback_result = _Extra[bool](False)
+    _headers = _Extra[dict[str, Any] | None](None)
+    _response_headers = _Extra[dict[str, Any] | None](None)
+    _locals = _Extra[dict[str, Any] | None](None)
+    _tried = _Extra[Any](None)
 
     @property
     def id(self) -> str:
@@ -167,7 +210,7 @@ class Context(msgspec.Struct, Generic[P], eq=False, weakref=True):
         made = self._headers
         if made is None:
             made = self._headers = {}
-        return made  # type: ignore[no-any-return]  # As above.
+        return made
 
     @property
     def response_headers(self) -> dict[str, Any]:
@@ -175,7 +218,7 @@ class Context(msgspec.Struct, Generic[P], eq=False, weakref=True):
         made = self._response_headers
         if made is None:
             made = self._response_headers = {}
-        return made  # type: ignore[no-any-return]  # As above.
+        return made
 
     @property
     def locals(self) -> dict[str, Any]:
@@ -183,7 +226,7 @@ class Context(msgspec.Struct, Generic[P], eq=False, weakref=True):
         made = self._locals
         if made is None:
             made = self._locals = {}
-        return made  # type: ignore[no-any-return]  # As above.
+        return made
 
     @property
     def call_id(self) -> str:
@@ -284,6 +327,12 @@ class Context(msgspec.Struct, Generic[P], eq=False, weakref=True):
     ) -> Awaitable[None]:
         """Tell everyone on this node. Acts at once; see `Broker.broadcast_local`."""
         return self.broker.publish("broadcastLocal", event, data, groups, meta, headers, self)  # type: ignore[no-any-return]  # As above.
+
+    def copy(self) -> Self:
+        """Another one with the same in it: what is set there is not seen here. The meta and its like are still one."""
+        other = copy(self)
+        other._extras = copy(self._extras)
+        return other
 
     def copy_meta(self) -> dict[str, Any] | None:
         """The meta for a child, or None if there is nothing in it."""

@@ -92,20 +92,22 @@ class Publishing:
                 endpoint,
                 packet.event,
                 "broadcast" if broadcast else "emit",
-                groups,
                 None,
                 call_level(packet.level),
                 dict(packet.meta) if packet.meta else None,
                 None,
-                None,
-                packet.sender,
+                packet.tracing,
+                False,
                 packet.id,
                 packet.request_id or packet.id,
+                packet.sender,
                 packet.parent_id,
                 packet.caller,
-                packet.headers if isinstance(packet.headers, dict) else None,
             )
-            ctx.tracing = packet.tracing
+            if groups is not None:
+                ctx.event_groups = groups
+            if packet.headers and isinstance(packet.headers, dict):
+                ctx._headers = packet.headers
             self.delivery.tell(endpoint, ctx)
 
     def _by_middlewares(
@@ -138,9 +140,9 @@ class Publishing:
 
         def context(endpoint: EventEndpoint | None) -> Context[Any]:
             # An event is not a nested call: neither its depth nor the time of its cause can refuse it.
-            ctx: Context[Any] = Context(
-                self._broker, {} if data is None else data, endpoint, event, kind, named, parent
-            )
+            ctx: Context[Any] = Context(self._broker, {} if data is None else data, endpoint, event, kind, parent)
+            if named is not None:
+                ctx.event_groups = named
             if parent is not None:
                 ctx.level, ctx.tracing, ctx._meta = parent.level + 1, parent.tracing, parent.copy_meta()
             if meta:

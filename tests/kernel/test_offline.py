@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 import pytest
@@ -67,6 +68,17 @@ async def answer_all(peer: Foreign, tasks: list[asyncio.Task[Any]]) -> list[dict
     return answered
 
 
+@pytest.mark.parametrize(
+    ("timeout", "told"), [(0, 0), (0.0004, 1), (0.001, 1), (1.9996, 1_999), (2.5, 2_500), (1e300, 0), (math.inf, 0)]
+)
+async def test_a_calls_time_is_told_in_whole_milliseconds_and_a_little_is_not_told_as_none(
+    caller: Broker, peer: Foreign, timeout: float, told: int
+) -> None:
+    (request,) = await answer_all(peer, [call(caller, timeout=timeout)])
+
+    assert told == request["timeout"]
+
+
 async def test_calls_wait_and_are_sent_in_order_with_the_time_that_is_left(
     caller: Broker, peer: Foreign, clock: Clock
 ) -> None:
@@ -79,7 +91,7 @@ async def test_calls_wait_and_are_sent_in_order_with_the_time_that_is_left(
     mend(caller)
     requests = await answer_all(peer, tasks)
 
-    assert [6_000, 16_000] == pytest.approx([request["timeout"] for request in requests])
+    assert [6_000, 16_000] == [request["timeout"] for request in requests]
     assert [request["id"] for request in requests] == [await task for task in tasks]
     assert 0 == waiting(caller)
 

@@ -11,7 +11,7 @@ from tautomer.protocol.packets import Info, Packet
 from tautomer.serializers.json import JSONSerializer
 
 CODEC = Codec(JSONSerializer())
-CODEC.keep_raw = True
+CODEC.keep_raw()
 
 
 class BinarySerializer:

@@ -485,7 +485,7 @@ class TestWholeAnswers:
     def test_give_what_the_raw_ones_give(self, data: bytes) -> None:
         packet = b'{"id": "1", "success": true, "data": %b, "ver": "5", "sender": "a"}' % data
         whole, raw = Codec(JSONSerializer()), Codec(JSONSerializer())
-        raw.keep_raw = True
+        raw.keep_raw()
 
         read, kept = whole.decode("RES", packet), raw.decode("RES", packet)
 

@@ -72,7 +72,8 @@ def test_so_has_an_info_in_its_services() -> None:
 @pytest.mark.parametrize("keep_raw", [True, False])
 def test_whoever_waits_for_an_answer_hears_that_it_is_too_deep(keep_raw: bool) -> None:
     codec = Codec(JSONSerializer())
-    codec.keep_raw = keep_raw
+    if keep_raw:
+        codec.keep_raw()
 
     answer: Any = codec.decode("RES", packet("RES", "data", nested(DEPTH_MAX)))
 

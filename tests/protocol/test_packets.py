@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from tautomer.protocol.packets import LEVEL_MAX, call_level, entries, timeout_ms, timeout_seconds
+from tautomer.protocol.packets import LEVEL_MAX, call_level, entries, timeout_seconds
 
 from .values import NUMBERS, json_values
 
@@ -54,11 +54,6 @@ def test_any_timeout_is_a_length_of_time_or_nothing(wire: Any) -> None:
     seconds = timeout_seconds(wire)
 
     assert seconds is None or 0 <= seconds <= YEAR_MS / 1000
-
-
-def test_no_timeout_is_sent_as_zero() -> None:
-    assert 0 == timeout_ms(None)
-    assert 2500 == timeout_ms(2.5)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,6 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from tautomer._tasks import TaskScope
 from tautomer.cachers.cache import Cache
 from tautomer.cachers.copies import duplicate
@@ -102,7 +100,7 @@ def _around(
         if (
             (meta is not None and meta.get("$cache") is False)
             or (asked is not None and not asked(ctx))
-            or ctx.stream is not None
+            or (ctx._extras is not None and ctx.stream is not None)
             or (key := key_of(ctx)) is None
         ):
             return await next_handler(ctx)
@@ -203,16 +201,16 @@ class _Filling:
         release = await self._cache.lock(key, self._lock.ttl, 0)
         if release is None:
             return  # Somebody is at it.
+        # The call will be answered, and its context is its caller's, before this one has run.
+        own = ctx.copy()
         try:
-            # The call will be answered, and its context is its caller's, before this one has run.
-            own = msgspec.structs.replace(
-                ctx, params=duplicate(ctx.params), deadline=ctx.broker.clock() + self._lock.ttl, timeout=None, _id=None
-            )
-            own._meta = duplicate(ctx._meta)
-            self._scope.spawn(self._refresh(own, key, release), f"refresh {self._endpoint.name}")
+            own.params, own._meta = duplicate(ctx.params), duplicate(ctx._meta)
         except Exception:
             log.debug("a result was not made anew: its params cannot be copied", exc_info=True)
             await release()
+            return
+        own.deadline, own.timeout, own._id = ctx.broker.clock() + self._lock.ttl, None, None
+        self._scope.spawn(self._refresh(own, key, release), f"refresh {self._endpoint.name}")
 
     async def _refresh(self, ctx: Context[Any], key: str, release: Callable[[], Any]) -> None:
         try:

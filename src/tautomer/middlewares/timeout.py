@@ -78,7 +78,7 @@ class Timeout(Middleware):
         def timed(ctx: Context[Any]) -> Coroutine[Any, Any, Any]:
             # A call that was given a time of its own is held to that by whoever gave it: the
             # caller's option, or the REQ of another node (protocol section 3.4).
-            if ctx.timeout is not None or ctx.node_id is not None:
+            if ctx.node_id is not None or (ctx._extras is not None and ctx.timeout is not None):
                 return next_handler(ctx)
             return within(limit, next_handler, ctx, endpoint)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
@@ -18,7 +17,7 @@ def context_of(ctx: Context[Any]) -> Context[Any]:
     """A copy of the context that belongs to a thread: whose caller has given up cannot change what the loop holds."""
     # Both are to have the same.
     _ = ctx.id, ctx.request_id, ctx.locals
-    own = copy.copy(ctx)
+    own = ctx.copy()
     own.broker = ThreadBroker(ctx.broker)
     own.meta = dict(ctx.meta)
     own._response_headers = dict(ctx._response_headers) if ctx._response_headers else None

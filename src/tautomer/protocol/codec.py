@@ -77,8 +77,6 @@ class Codec:
 
     Attributes:
         is_json: Whether the mesh speaks JSON.
-        keep_raw: Whether the `data` of answers is to stay undecoded. Off until somebody passes answers on
-            as they came: decoding all in one pass is cheaper for everybody else.
         versions: Those of the protocol that are read; all others are refused.
     """
 
@@ -96,8 +94,15 @@ class Codec:
         self.is_json = serializer.name == "JSON"
         self._flat_bytes = FLAT_BYTES if self.is_json else DEPTH_MAX
         self._listless_bytes = LISTLESS_BYTES if self.is_json else DEPTH_MAX
-        self.keep_raw = False
-        self._whole_response: Callable[[bytes], WholeResponse] = serializer.decoder(WholeResponse)
+        # Answers in one pass, which is cheaper for all but those who pass them on as they came.
+        self._readers: dict[str, Callable[[bytes], Packet]] = {
+            **self._decoders,
+            "RES": serializer.decoder(WholeResponse),
+        }
+
+    def keep_raw(self) -> None:
+        """From now on the `data` of answers stays undecoded, for somebody who passes it on as it came."""
+        self._readers["RES"] = self._raw_response
 
     def encode(self, packet: Packet) -> bytes:
         """Serialise a packet.
@@ -136,23 +141,10 @@ class Codec:
             and (opened := self._opened(data)) > DEPTH_MAX
         ):
             return self._decode_nested(command, data, opened)
-        if command == "RES":
-            if not self.keep_raw:
-                read = self._whole_response
-                try:
-                    packet: Packet = read(data)
-                    if packet.sender not in self._senders or packet.ver not in self.versions:
-                        self._greet(packet)
-                    return packet
-                except (ValueError, RecursionError):
-                    pass  # The caller is to hear what is wrong with the answer, so the rest of the packet is read.
-            # The answer itself stays undecoded, so that nobody else would see what is wrong in its text.
-            if self.is_json and not data.isascii():
-                _check_utf8(data)
-        elif size > INFO_BYTES_MAX and command == "INFO":
+        if size > INFO_BYTES_MAX and command == "INFO":
             raise Refused("undecodable", f"an INFO of {size} bytes, at most {INFO_BYTES_MAX} are read")
         try:
-            packet = self._decoders[command](data)
+            packet = self._readers[command](data)
         except (ValueError, RecursionError) as error:
             packet = self._second_try(command, data, error)
         if packet.sender not in self._senders or packet.ver not in self.versions:
@@ -183,6 +175,12 @@ class Codec:
             raise Refused("undecodable", detail, packet.sender, request_id, packet.ver)
         return packet
 
+    def _raw_response(self, data: bytes) -> Packet:
+        # The answer itself stays undecoded, so that nobody else would see what is wrong in its text.
+        if self.is_json and not data.isascii():
+            _check_utf8(data)
+        return self._decoders["RES"](data)
+
     def _greet(self, packet: Packet) -> None:
         """Look at a sender of which no good packet came so far."""
         _check_origin(packet.ver, packet.sender, self.versions)
@@ -208,6 +206,12 @@ class Codec:
 
     def _second_try(self, command: str, data: bytes, error: Exception) -> Packet:
         """Lone surrogates are valid JSON to Node but not to msgspec; the standard library reads them."""
+        if command == "RES":
+            # The caller is to hear what is wrong with the answer, so the rest of the packet is read.
+            try:
+                return self._raw_response(data)
+            except (ValueError, RecursionError):
+                pass
         loose = self._loosely(data)
         if loose is None:
             raise Refused("undecodable", str(error)) from error

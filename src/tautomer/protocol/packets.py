@@ -238,16 +238,6 @@ READ_AS: Final[Mapping[str, type[Packet]]] = {
 """Which record each command is read as."""
 
 
-def timeout_ms(seconds: float | None) -> float:
-    """Seconds to the `timeout` of a REQ: milliseconds, 0 for none.
-
-    Time that is just over goes out as a millisecond: a negative one would be read as none given.
-    """
-    if seconds is None:
-        return 0
-    return seconds * 1000 if seconds > 0 else 1
-
-
 def timeout_seconds(wire: object) -> float | None:
     """The `timeout` of a REQ in seconds; 0.0 if the caller wants none, None if the field says nothing.
 

@@ -37,11 +37,11 @@ class Answers:
 
     def result(self, packet: Request, ctx: Context[Any], result: Any) -> None:
         """Answer with what the handler returned."""
-        version, publish = packet.ver, self._publish
+        version, publish, extras = packet.ver, self._publish, ctx._extras
         response = Response(
             packet.id,
             ctx._meta or {},
-            UNSET if version == "4" else (ctx._response_headers or {}),
+            UNSET if version == "4" else {} if extras is None else (extras.response_headers or {}),
             True,
             result,
             UNSET,

@@ -23,7 +23,7 @@ from tautomer.errors import (
 from tautomer.host import Host
 from tautomer.protocol.codec import Codec
 from tautomer.protocol.losses import Losses
-from tautomer.protocol.packets import Packet, Ping, ReceivedResponse, Request, timeout_ms
+from tautomer.protocol.packets import TIMEOUT_MS_MAX, Packet, Ping, ReceivedResponse, Request
 from tautomer.protocol.pending import Pending, PendingRequests
 from tautomer.protocol.refusals import is_refusal, may_go_elsewhere
 from tautomer.protocol.topics import Topics
@@ -36,6 +36,8 @@ from tautomer.transit.streaming import Streaming
 
 SWEEP = 0.05
 """Seconds between two looks at the deadlines: the grain of every timeout between nodes."""
+
+TIMEOUT_MAX = TIMEOUT_MS_MAX / 1000
 
 Waiter = tuple["asyncio.Future[Any]", Context[Any]]
 
@@ -140,13 +142,15 @@ class Requesting:
             MoleculerError: What the action raised.
         """
         if ctx.raw and self._may_pass_raw:
-            self._codec.keep_raw = True
+            self._codec.keep_raw()
         table = self._pending
-        if len(table.by_id) >= table.limit:
+        waiting = table.by_id
+        if len(waiting) >= table.limit:
             raise QueueIsFullError(endpoint.name, endpoint.node_id, size=len(table), limit=table.limit)
         clock, new_id, publish = self._clock, self._new_id, self._publish
         now = clock()
-        timeout = endpoint.timeout or self._timeout if ctx.timeout is None else ctx.timeout
+        extras = ctx._extras
+        timeout = endpoint.timeout or self._timeout if extras is None or extras.timeout is None else extras.timeout
         deadline = ctx.deadline
         # A nested call never has more time than its parent has left (promise C4).
         if deadline is not None and not (timeout and now + timeout < deadline):
@@ -154,9 +158,8 @@ class Requesting:
         elif timeout:
             deadline = now + timeout
         # What follows reads the context's fields, not its properties: this is one of the four hot paths.
-        node_id, request_id, parent = endpoint.node_id, ctx._id, ctx.parent
-        if request_id is None:
-            request_id = ctx._id = new_id()
+        node_id, parent = endpoint.node_id, ctx.parent
+        request_id = ctx._id = ctx._id or new_id()
         peer = self._peers.get(node_id)
         version = peer.version if peer is not None and peer.version else self._version_for(endpoint)
         packet = Request(
@@ -164,8 +167,8 @@ class Requesting:
             endpoint.name,
             ctx.params,
             ctx._meta or {},
-            UNSET if version == "4" else (ctx._headers or {}),
-            0 if deadline is None else timeout_ms(timeout),
+            UNSET if version == "4" else {} if extras is None else (extras.headers or {}),
+            int(timeout * 1000) if 0.001 <= timeout <= TIMEOUT_MAX else _odd_ms(timeout, deadline),
             ctx.level,
             ctx.tracing,
             ctx._parent_id if parent is None else parent.id,
@@ -179,9 +182,9 @@ class Requesting:
         future: asyncio.Future[Any] = self._loop.create_future()
         token = self._free_tokens.pop() if self._free_tokens else self._new_token()
         self._tokens[token] = request_id
-        table.by_id[request_id] = Pending(endpoint.name, node_id, deadline, (future, ctx), token)
+        waiting[request_id] = Pending(endpoint.name, node_id, deadline, (future, ctx), token)
         try:
-            if ctx.stream is None:
+            if extras is None or extras.stream is None:
                 topic = self._request_topic[node_id] if node_id else self._topics.balanced_request(endpoint.name)
                 publish("REQ", packet, topic, token)
             else:
@@ -311,6 +314,11 @@ class Requesting:
         future = pending.waiter[0]
         if not future.done():
             future.set_exception(error)
+
+
+def _odd_ms(timeout: float, deadline: float | None) -> int:
+    """The `timeout` of a REQ that has no end, or a far one: 0. Of one whose time is just over: a millisecond, as 0 is none."""
+    return 0 if deadline is None or timeout > TIMEOUT_MAX else 1
 
 
 def _may_try_again(error: BaseException, ctx: Context[Any]) -> TypeGuard[MoleculerError]:

@@ -23,7 +23,7 @@ from tautomer.errors import (
 )
 from tautomer.host import Host
 from tautomer.protocol.duplicates import SeenRequests
-from tautomer.protocol.packets import TIMEOUT_MS_MAX, Request, call_level, timeout_seconds
+from tautomer.protocol.packets import LEVEL_MAX, TIMEOUT_MS_MAX, Request, call_level, timeout_seconds
 from tautomer.protocol.refusals import leaving, let_through
 from tautomer.protocol.topics import Topics
 from tautomer.registry.endpoints import Endpoint
@@ -75,7 +75,7 @@ class Serving:
         self._actions = registry.actions
         self._node_id = registry.local_node.id
         self._timeout = timeout
-        self._level_max = level_max
+        self._level_max = level_max or LEVEL_MAX
         self._limit: AdaptiveLimit | None = None
         if not isinstance(in_flight_max, int):
             self._limit = AdaptiveLimit()
@@ -131,40 +131,41 @@ class Serving:
 
     def on_request(self, packet: Request) -> None:
         """Run the action, or say why not. One that came before is dropped (promise C2)."""
-        seen = self._seen
         if not self._sweep.running:
             self._wake()
         request_id, sender = packet.id, packet.sender
         stream: Stream | None = None
         if packet.seq is not UNSET and (stream := self._streaming.on_request(packet)) is TAKEN:
             return
-        key = hash(request_id) ^ hash(sender)
-        if key in seen.newer or key in seen.older:
+        seen = self._seen
+        newer, key = seen.newer, hash(request_id) ^ hash(sender)
+        if key in newer or key in seen.older:
             self._drop("duplicate", sender, f"'{request_id}' came before", "REQ")
             return
-        seen.newer.add(key)
-        if len(seen.newer) >= seen.most:
+        newer.add(key)
+        if len(newer) >= seen.most:
             seen.overflow()
         endpoints = self._actions.get(packet.action)
         endpoint = None if endpoints is None else endpoints.local
-        level = packet.level
-        usual_level = type(level) is int and 0 < level <= self._level_max
+        level, told, headers, clock = packet.level, packet.timeout, packet.headers, self._clock
+        are_many = self._queueing or len(self._running) >= self._line.at_once
         # Asked here in one line, and there one by one: nothing is refused as a rule.
         if (
             endpoint is None
             or endpoint.closed
             or self.refusing
-            or not usual_level
-            or len(self._running) + len(self._line.waiting) >= self.in_flight_max
-        ) and (refusal := self._refusal(packet, endpoint)) is not None:
-            self.answers.error(packet, refusal, None)
-            return
-        told = packet.timeout
-        timeout = told / 1000 if type(told) is float and 0 < told <= TIMEOUT_MS_MAX else timeout_seconds(told)
-        if timeout is None:
-            # The caller says nothing: then ours holds. A 0 means that it wants no end (protocol section 3.4).
-            timeout = endpoint.timeout or self._timeout  # type: ignore[union-attr]  # A missing one was refused.
-        headers, clock = packet.headers, self._clock
+            or are_many
+            or type(level) is not int
+            or not 0 < level <= self._level_max
+        ):
+            if (refusal := self._refusal(packet, endpoint)) is not None:
+                self.answers.error(packet, refusal, None)
+                return
+            level = call_level(level)
+        if type(told) is int and 0 < told <= TIMEOUT_MS_MAX:
+            deadline: float | None = clock() + told / 1000
+        else:
+            deadline = self._deadline(told, endpoint)  # type: ignore[arg-type]  # A missing one was refused.
         ctx: Context[Any] = Context(
             self._broker,
             packet.params,
@@ -172,28 +173,36 @@ class Serving:
             None,
             None,
             None,
-            None,
-            level if usual_level else call_level(level),  # type: ignore[arg-type]  # An int if it is usual.
+            level,
             packet.meta,
-            clock() + timeout if timeout else None,
-            None,
-            sender,
+            deadline,
+            packet.tracing,
+            False,
             request_id,
             packet.request_id or request_id,
+            sender,
             packet.parent_id,
             packet.caller,
-            None if headers is UNSET else headers,
         )
-        ctx.tracing = packet.tracing
+        if headers:
+            ctx._headers = headers
         if stream is not None:  # Its parts do not wait for each other.
             self._streaming.attach(stream, ctx, self._shift.start(packet, ctx))
-        elif self._queueing or len(self._running) >= self._line.at_once:
+        elif are_many:
             self._queue(packet, ctx)
         elif endpoint.own_tasks:  # type: ignore[union-attr]  # As above.
             endpoint.own_tasks -= 1  # type: ignore[union-attr]  # As above.
             self._shift.start(packet, ctx)
         else:
             self._shift.add(packet, ctx)
+
+    def _deadline(self, told: object, endpoint: Endpoint) -> float | None:
+        """When a request's time is over, of which the caller says this."""
+        timeout = timeout_seconds(told)
+        if timeout is None:
+            # The caller says nothing: then ours holds. A 0 means that it wants no end (protocol section 3.4).
+            timeout = endpoint.timeout or self._timeout
+        return self._clock() + timeout if timeout else None
 
     def _wake(self) -> None:
         now = self._clock()
@@ -247,7 +256,7 @@ class Serving:
         # Visibility is enforced where the request arrives, whatever was offered (reliability reference, section 1).
         if endpoint is None or endpoint.closed:
             return ServiceNotFoundError(packet.action, self._node_id)
-        if self._level_max and packet.level is not None and packet.level > self._level_max:
+        if packet.level is not None and packet.level > self._level_max:
             return MaxCallLevelError(self._node_id, self._level_max)
         if len(self._running) + len(self._line.waiting) >= self.in_flight_max:
             return self._full(packet, len(self), self.in_flight_max)
@@ -270,7 +279,8 @@ class Serving:
             # What is not done in time is the slowest of all. What failed may have been quick only for that.
             if good or (ctx.deadline is not None and began < ctx.deadline <= now):
                 self._limit.ended(now - began, now, running)
-                self.in_flight_max = self._line.places = self._limit.limit
+                self.in_flight_max = self._limit.limit
+                self._line.resize(self.in_flight_max)
 
     async def _serve(self, packet: Request, ctx: Context[Any]) -> bool:
         """Run a request and answer it. Returns whether it went well, and has ended; a stream goes on."""

@@ -77,18 +77,17 @@ def quick_handler(
                 None,
                 None,
                 None,
-                None,
                 2,
                 None,
                 request.ends,
                 None,
-                None,
+                not endpoint.local,
                 None,
                 request.id,
+                None,
                 exchange.id,
                 own_service,
             )
-            ctx.raw = not endpoint.local
             exchange.ctx = ctx
             call = endpoint.handler  # Read first, called then: see `Transit._encode_and_send`.
             result = await call(ctx)

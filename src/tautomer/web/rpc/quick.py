@@ -59,18 +59,17 @@ def quick_endpoint(
                 None,
                 None,
                 None,
-                None,
                 2,
                 None,
                 request.ends,
                 None,
-                None,
+                not one.local,
                 None,
                 request.id,
+                None,
                 exchange.id,
                 own_service,
             )
-            ctx.raw = not one.local
             run = one.handler  # Read first, called then: see `Transit._encode_and_send`.
             outcome: Outcome
             try:
