@@ -32,6 +32,9 @@ class Link(Protocol):
     def received(self, topic: str, data: bytes) -> None:
         """One message came. `topic` is a topic this node subscribed to. Must not block."""
 
+    def receiver(self, topic: str) -> Callable[[bytes], None]:
+        """What takes the messages of one topic: as `received`, for those who know beforehand where each will come from."""
+
     def undelivered(self, token: str) -> None:
         """The broker says that nobody listened to the message sent with this `token`."""
 

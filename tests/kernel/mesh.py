@@ -7,6 +7,7 @@ import itertools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from tautomer import Broker, Middleware, Service, Settings
@@ -153,6 +154,9 @@ class Foreign:
         ]
 
     # --- Link ---
+
+    def receiver(self, topic: str) -> Callable[[bytes], None]:
+        return partial(self.received, topic)
 
     def received(self, topic: str, data: bytes) -> None:
         try:

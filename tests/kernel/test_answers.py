@@ -211,7 +211,8 @@ async def ended_by(
     request = await peer.hears("REQ")
     way = broker.transit
     assert way is not None
-    (token,) = way.requesting._tokens
+    token = way.requesting._tokens.get(request["id"])
+    assert token is not None
     stopping: list[asyncio.Task[None]] = []
 
     for step in steps:

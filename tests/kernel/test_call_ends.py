@@ -91,10 +91,9 @@ class Play:
 
     def never_arrived(self, number: int, tell: Callable[[str], None]) -> None:
         attempt = self.open_attempt(number)
-        for token, request_id in list(self.transit.requesting._tokens.items()):
-            if attempt is not None and request_id == attempt[1]["id"]:
-                self.not_run.add(request_id)
-                tell(token)
+        if attempt is not None and (token := self.transit.requesting._tokens.get(attempt[1]["id"])) is not None:
+            self.not_run.add(attempt[1]["id"])
+            tell(token)
 
     async def step(self, what: str, value: Any) -> None:
         match what:

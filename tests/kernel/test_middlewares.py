@@ -505,8 +505,8 @@ async def test_what_nobody_overrides_is_not_in_the_chain(mesh: Mesh) -> None:
     assert math.on_told == here.registry.events.audiences["told"].lists[0].local[0].handler  # type: ignore[attr-defined]
     assert transit._send == transit._transporter.send
     assert transit._publish == transit._encode_and_send
-    assert transit._handle == transit._dispatch
-    assert transit.received == transit._decode_and_handle
+    assert transit.receiving.is_plain
+    assert transit.received == transit.receiving._take
     assert {} == here._publishing._verbs
     assert not here._calling.wrapped
 

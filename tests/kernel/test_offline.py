@@ -167,7 +167,8 @@ async def test_a_request_that_the_lost_line_had_not_taken_is_sent_anew(caller: B
     task = call(caller)
     request = await peer.hears("REQ")
     assert caller.transit is not None
-    (token,) = caller.transit.requesting._tokens
+    token = caller.transit.requesting._tokens.get(request["id"])
+    assert token is not None
     peer.heard.clear()  # It only looks as if it had come.
 
     cut(caller)

@@ -480,12 +480,10 @@ async def test_an_action_that_waited_gets_a_task_for_each_request_and_is_tried_a
         name = "moody"
 
         @action
-        async def run(self, ctx: Context) -> str:
+        async def run(self, ctx: Context) -> int:
             if ctx.params.get("wait"):
                 await asyncio.sleep(0.01)
-            task = asyncio.current_task()
-            assert task is not None
-            return task.get_coro().__qualname__
+            return id(asyncio.current_task())
 
     there = await mesh.node("b", Moody)
     here = await mesh.node("a")
@@ -493,13 +491,13 @@ async def test_an_action_that_waited_gets_a_task_for_each_request_and_is_tried_a
     endpoint = there.registry.actions["moody.run"].local
     assert endpoint is not None
 
-    async def asked(wait: bool) -> list[str]:
-        return list(await asyncio.gather(*[here.call("moody.run", {"wait": wait}) for _ in range(3)]))
+    async def tasks(wait: bool) -> int:
+        return len(set(await asyncio.gather(*[here.call("moody.run", {"wait": wait}) for _ in range(3)])))
 
-    assert ["Shift._work"] * 3 == await asked(wait=False)
-    assert ["Shift._work", "Serving._serve", "Serving._serve"] == await asked(wait=True)
+    assert 1 == await tasks(wait=False)
+    assert 3 == await tasks(wait=True)
     assert OWN_TASKS == endpoint.own_tasks
-    assert ["Serving._serve"] * 3 == await asked(wait=False)
+    assert 3 == await tasks(wait=False)
     assert OWN_TASKS - 3 == endpoint.own_tasks
     endpoint.own_tasks = 0
-    assert ["Shift._work"] * 3 == await asked(wait=False)
+    assert 1 == await tasks(wait=False)

@@ -1,14 +1,13 @@
 """Shift: requests that do not wait share a task, and no handler can tell."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
 from types import SimpleNamespace
-from typing import Any
 
 from tautomer.context import Context
 from tautomer.protocol.packets import Request
-from tautomer.transit.shift import Shift
+from tautomer.transit.shift import Shift, Taken
 
 told: ContextVar[str] = ContextVar("told", default="nothing")
 
@@ -17,30 +16,34 @@ class Requests:
     """A shift whose requests are functions; notes the task of each by its name, which is that of its first request."""
 
     def __init__(self) -> None:
-        self.running: dict[Context[Any], asyncio.Task[Any] | None] = {}
-        self.shift = Shift(self._serve, self.running)
+        self.shift = Shift(self._serve)
         self.done: list[str] = []
         self.tasks: dict[str, str] = {}
         self.endpoints: dict[str, SimpleNamespace] = {}
 
     def add(self, name: str, handler: Callable[[], Awaitable[None]]) -> None:
         endpoint = self.endpoints[name] = SimpleNamespace(handler=handler, own_tasks=0)
-        self.shift.add(Request(name, name), Context(None, {}, endpoint))
+        shift = self.shift
+        shift.leave()
+        shift.queue.append((Request(name, name), Context(None, {}, endpoint)))
+        if len(shift.queue) <= 2:
+            shift.wake()
 
-    async def _serve(self, packet: Request, ctx: Context[Any]) -> None:
-        task = self.running[ctx]
-        assert task is not None
-        assert task is asyncio.current_task()
-        self.tasks[packet.action] = task.get_name()
-        del task
-        try:
-            await ctx.endpoint.handler()
-            self.done.append(packet.action)
-        finally:
-            del self.running[ctx]
+    async def _serve(self, requests: Iterable[Taken]) -> None:
+        for packet, ctx in requests:
+            task = asyncio.current_task()
+            assert task is not None
+            assert ctx is self.shift.at_work or task is self.shift.running[ctx]
+            self.tasks[packet.action] = task.get_name()
+            del task
+            try:
+                await ctx.endpoint.handler()
+                self.done.append(packet.action)
+            finally:
+                self.shift.running.pop(ctx, None)
 
     async def end(self) -> None:
-        while self.running:
+        while len(self.shift):
             await asyncio.sleep(0)
 
     def own(self) -> list[str]:

@@ -26,7 +26,7 @@ async def test_a_token_that_is_used_again_at_once_still_tells_of_the_second_requ
         "MOL.RES.a", b'{"id":"%b","success":true,"data":1,"ver":"5","sender":"f"}' % request["id"].encode()
     )
     assert 1 == await first
-    assert ["1"] == list(transit.requesting._tokens)
+    assert 1 == len(transit.requesting._tokens)
     transit.undelivered("1")
 
     with pytest.raises(ServiceNotAvailableError):

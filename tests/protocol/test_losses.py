@@ -6,11 +6,11 @@ from tautomer.protocol.losses import ASKED_MAX, ASKED_SECONDS, GRACE, Losses
 from tautomer.protocol.pending import Pending, PendingRequests
 
 
-class Table(PendingRequests[str]):
+class Table(PendingRequests[str, None]):
     """A table in which a test puts calls by their id and node."""
 
     def put(self, request_id: str, node_id: str) -> None:
-        self.by_id[request_id] = Pending("far.do", node_id, None, request_id)
+        self.by_id[request_id] = Pending("far.do", node_id, None, request_id, None)
 
 
 def made(**calls: str) -> tuple[Table, Losses[str]]:
@@ -83,7 +83,7 @@ def test_calls_of_a_lost_node_end_after_the_grace_unless_they_ended_before() -> 
     table.put("later", "a")
 
     assert [] == losses.take(100.0 + GRACE - 0.01)
-    assert ["waiting"] == [pending.waiter for pending in losses.take(100.0 + GRACE)]
+    assert ["waiting"] == [pending.future for pending in losses.take(100.0 + GRACE)]
     assert [] == losses.take(200.0)
     assert ["other", "later"] == list(table.by_id)
 

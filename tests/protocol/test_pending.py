@@ -14,11 +14,11 @@ IDS = st.integers(0, 12).map("id-{}".format)
 
 
 class PendingMachine(RuleBasedStateMachine):
-    """The waiter of each request is its number; what has ended is written down, and must be new each time."""
+    """The future of each request is its number; what has ended is written down, and must be new each time."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.real: PendingRequests[int] = PendingRequests(1_000)
+        self.real: PendingRequests[int, None] = PendingRequests(1_000)
         self.waiting: dict[str, tuple[int, str, float | None]] = {}
         self.ended: list[int] = []
         self.made = 0
@@ -30,7 +30,7 @@ class PendingMachine(RuleBasedStateMachine):
             return
         self.made += 1
         self.waiting[request_id] = self.made, node, deadline
-        self.real.by_id[request_id] = Pending("math.add", node, deadline, self.made)
+        self.real.by_id[request_id] = Pending("math.add", node, deadline, self.made, None)
 
     @rule(request_id=IDS, sender=NODES)
     def answer(self, request_id: str, sender: str) -> None:
@@ -41,7 +41,7 @@ class PendingMachine(RuleBasedStateMachine):
 
         taken = self.real.take(request_id, sender)
 
-        assert expected == (taken and taken.waiter)
+        assert expected == (taken and taken.future)
         self.end([taken] if taken else [])
 
     @rule(request_id=IDS)
@@ -62,7 +62,7 @@ class PendingMachine(RuleBasedStateMachine):
 
         dropped = self.real.drop(request_id)
 
-        assert (expected and expected[0]) == (dropped and dropped.waiter)
+        assert (expected and expected[0]) == (dropped and dropped.future)
         self.end([dropped] if dropped else [])
 
     @rule(now=st.integers(0, 20).map(float))
@@ -71,7 +71,7 @@ class PendingMachine(RuleBasedStateMachine):
 
         taken = self.real.take_overdue(now)
 
-        assert expected == [pending.waiter for pending in taken]
+        assert expected == [pending.future for pending in taken]
         self.end(taken)
 
     @rule()
@@ -80,20 +80,20 @@ class PendingMachine(RuleBasedStateMachine):
 
         taken = self.real.take_all()
 
-        assert expected == [pending.waiter for pending in taken]
+        assert expected == [pending.future for pending in taken]
         self.end(taken)
 
-    def end(self, taken: list[Pending[int]]) -> None:
+    def end(self, taken: list[Pending[int, None]]) -> None:
         for pending in taken:
-            assert pending.waiter not in self.ended
-            self.ended.append(pending.waiter)
+            assert pending.future not in self.ended
+            self.ended.append(pending.future)
         self.waiting = {key: one for key, one in self.waiting.items() if one[0] not in self.ended}
 
     @invariant()
     def both_wait_for_the_same(self) -> None:
         assert len(self.waiting) == len(self.real)
         assert [(key, one[0]) for key, one in self.waiting.items()] == [
-            (key, pending.waiter) for key, pending in self.real.by_id.items()
+            (key, pending.future) for key, pending in self.real.by_id.items()
         ]
         assert self.orphans == self.real.orphans
 
@@ -104,18 +104,18 @@ def test_whatever_happens_every_request_ends_once() -> None:
 
 
 def test_a_deadline_has_passed_at_its_very_moment_and_not_before() -> None:
-    table: PendingRequests[str] = PendingRequests(10)
-    table.by_id["1"] = Pending("math.add", "a", 5.0, "waiter")
+    table: PendingRequests[str, None] = PendingRequests(10)
+    table.by_id["1"] = Pending("math.add", "a", 5.0, "future", None)
 
     assert [] == table.take_overdue(4.999)
-    assert ["waiter"] == [pending.waiter for pending in table.take_overdue(5.0)]
+    assert ["future"] == [pending.future for pending in table.take_overdue(5.0)]
 
 
 def test_an_answer_from_another_node_leaves_the_request_waiting() -> None:
-    table: PendingRequests[str] = PendingRequests(10)
-    table.by_id["1"] = Pending("math.add", "a", None, "waiter")
+    table: PendingRequests[str, None] = PendingRequests(10)
+    table.by_id["1"] = Pending("math.add", "a", None, "future", None)
 
     assert None is table.take("1", "b")
     assert 1 == table.orphans
-    assert "waiter" == table.take("1", "a").waiter  # type: ignore[union-attr]  # It is there.
+    assert "future" == table.take("1", "a").future  # type: ignore[union-attr]  # It is there.
     assert None is table.take("1", "a")

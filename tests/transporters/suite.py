@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import pytest
 
@@ -35,6 +36,9 @@ class RecordingLink:
         self.messages: list[tuple[str, bytes]] = []
         self.tokens: list[str] = []
         self.states: list[str] = []
+
+    def receiver(self, topic: str) -> Callable[[bytes], None]:
+        return partial(self.received, topic)
 
     def received(self, topic: str, data: bytes) -> None:
         self.messages.append((topic, data))

@@ -7,6 +7,7 @@ from typing import Final, Generic, TypeVar
 from tautomer.protocol.pending import Pending, PendingRequests
 
 F = TypeVar("F")
+C = TypeVar("C")
 
 INTERVAL: Final = 1.0
 """Seconds between two looks for nodes that keep a call waiting."""
@@ -21,7 +22,7 @@ ASKED_MAX: Final = 1_000
 """Questions of which that is remembered."""
 
 
-class Losses(Generic[F]):
+class Losses(Generic[F, C]):
     """Says which nodes to probe, and which calls end because their node is gone.
 
     A node that has kept a call waiting for a second is probed once a second: where the message broker can tell that
@@ -33,12 +34,12 @@ class Losses(Generic[F]):
 
     __slots__ = ("_asked", "_doubtful", "_looked_at", "_oldest", "_table")
 
-    def __init__(self, table: PendingRequests[F]) -> None:
+    def __init__(self, table: PendingRequests[F, C]) -> None:
         self._table = table
-        self._oldest: dict[str, Pending[F]] = {}
+        self._oldest: dict[str, Pending[F, C]] = {}
         self._looked_at = 0.0
         self._asked: dict[str, tuple[str, float]] = {}
-        self._doubtful: list[tuple[float, str, Pending[F]]] = []
+        self._doubtful: list[tuple[float, str, Pending[F, C]]] = []
 
     def to_probe(self, now: float) -> list[str]:
         """The nodes to probe now, longest waiting first; mostly none."""
@@ -47,7 +48,7 @@ class Losses(Generic[F]):
         self._looked_at = now
         for token in [token for token, (_, at) in self._asked.items() if now - at >= ASKED_SECONDS]:
             del self._asked[token]
-        oldest: dict[str, Pending[F]] = {}
+        oldest: dict[str, Pending[F, C]] = {}
         for pending in self._table.by_id.values():
             if pending.node_id:  # Else the message broker chose it.
                 oldest.setdefault(pending.node_id, pending)
@@ -73,7 +74,7 @@ class Losses(Generic[F]):
         due = now + GRACE
         self._doubtful += [(due, key, one) for key, one in self._table.by_id.items() if one.node_id == node_id]
 
-    def take(self, now: float) -> list[Pending[F]]:
+    def take(self, now: float) -> list[Pending[F, C]]:
         """The calls that end now because their node is gone, out of the table."""
         due = [one for one in self._doubtful if one[0] <= now]
         if not due:

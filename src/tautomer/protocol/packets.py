@@ -251,6 +251,19 @@ def timeout_seconds(wire: object) -> float | None:
     return None
 
 
+def timeout_ms(timeout: float, ends: bool) -> int:
+    """The `timeout` of a REQ, in whole milliseconds, as a float costs what all its other fields cost together.
+
+    Args:
+        timeout: Seconds.
+        ends: Whether the call has an end at all. A 0 says that it has none, as it does for over a year; so one whose
+            time is just over has a millisecond.
+    """
+    if 0.001 <= timeout <= TIMEOUT_MS_MAX / 1000:
+        return int(timeout * 1000)
+    return 1 if ends and timeout <= TIMEOUT_MS_MAX / 1000 else 0
+
+
 def call_level(wire: float | None) -> int:
     """The nesting level of a REQ or EVENT; a missing or odd one counts as 1, a huge one as `LEVEL_MAX`."""
     return int(min(wire, LEVEL_MAX)) if wire is not None and wire >= 1 else 1

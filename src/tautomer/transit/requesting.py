@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeGuard
+from typing import Any, TypeAlias, TypeGuard
 
 from msgspec import UNSET, Raw
 
@@ -23,8 +23,8 @@ from tautomer.errors import (
 from tautomer.host import Host
 from tautomer.protocol.codec import Codec
 from tautomer.protocol.losses import Losses
-from tautomer.protocol.packets import TIMEOUT_MS_MAX, Packet, Ping, ReceivedResponse, Request
-from tautomer.protocol.pending import Pending, PendingRequests
+from tautomer.protocol.packets import Packet, Ping, ReceivedResponse, Request, timeout_ms
+from tautomer.protocol.pending import Pending, PendingRequests, Token, Tokens
 from tautomer.protocol.refusals import is_refusal, may_go_elsewhere
 from tautomer.protocol.topics import Topics
 from tautomer.registry.endpoints import BalancedEndpoint, Endpoint
@@ -37,9 +37,9 @@ from tautomer.transit.streaming import Streaming
 SWEEP = 0.05
 """Seconds between two looks at the deadlines: the grain of every timeout between nodes."""
 
-TIMEOUT_MAX = TIMEOUT_MS_MAX / 1000
+Call: TypeAlias = Pending["asyncio.Future[Any]", Context[Any]]
 
-Waiter = tuple["asyncio.Future[Any]", Context[Any]]
+Calls: TypeAlias = PendingRequests["asyncio.Future[Any]", Context[Any]]
 
 Again = Callable[[Context[Any], Endpoint, MoleculerError, "float | None"], Coroutine[Any, Any, Any]]
 
@@ -67,7 +67,7 @@ class Requesting:
         node_id: str,
         topics: Topics,
         codec: Codec,
-        pending: PendingRequests[Waiter],
+        pending: Calls,
         presence: Presence,
         offline: Offline,
         streaming: Streaming,
@@ -95,15 +95,14 @@ class Requesting:
         self._balanced = balanced
         self._versions = versions
         self._timeout = timeout
+        self._timeout_ms = timeout_ms(timeout, timeout > 0)
         self._publish = publish
         self._send = send
         self._drop = drop
         self._may_pass_raw = pass_raw
         self._losses = Losses(pending)
         self._sweep = Sweep(SWEEP, self._look)
-        self._tokens: dict[str, str] = {}
-        self._free_tokens: list[str] = []
-        self._tokens_made = 0
+        self._tokens = Tokens()
 
     def begin(self) -> None:
         """The event loop runs."""
@@ -147,8 +146,8 @@ class Requesting:
         waiting = table.by_id
         if len(waiting) >= table.limit:
             raise QueueIsFullError(endpoint.name, endpoint.node_id, size=len(table), limit=table.limit)
-        clock, new_id, publish = self._clock, self._new_id, self._publish
-        now = clock()
+        clock, publish, tokens = self._clock, self._publish, self._tokens
+        now, new_id = clock(), self._new_id
         extras = ctx._extras
         timeout = endpoint.timeout or self._timeout if extras is None or extras.timeout is None else extras.timeout
         deadline = ctx.deadline
@@ -168,7 +167,7 @@ class Requesting:
             ctx.params,
             ctx._meta or {},
             UNSET if version == "4" else {} if extras is None else (extras.headers or {}),
-            int(timeout * 1000) if 0.001 <= timeout <= TIMEOUT_MAX else _odd_ms(timeout, deadline),
+            self._timeout_ms if timeout is self._timeout else timeout_ms(timeout, deadline is not None),
             ctx.level,
             ctx.tracing,
             ctx._parent_id if parent is None else parent.id,
@@ -180,15 +179,15 @@ class Requesting:
             self._node_id,
         )
         future: asyncio.Future[Any] = self._loop.create_future()
-        token = self._free_tokens.pop() if self._free_tokens else self._new_token()
-        self._tokens[token] = request_id
-        waiting[request_id] = Pending(endpoint.name, node_id, deadline, (future, ctx), token)
+        token = tokens.free.pop() if tokens.free else tokens.make()
+        token.request_id = request_id
+        waiting[request_id] = Pending(endpoint.name, node_id, deadline, future, ctx, token)
         try:
             if extras is None or extras.stream is None:
                 topic = self._request_topic[node_id] if node_id else self._topics.balanced_request(endpoint.name)
-                publish("REQ", packet, topic, token)
+                publish("REQ", packet, topic, token.text)
             else:
-                self._streaming.sending.request(packet, ctx, node_id, token, future)
+                self._streaming.sending.request(packet, ctx, node_id, token.text, future)
             if not self._sweep.running:
                 self._sweep.wake()
             # An answer takes the request out of the tables before it is told here.
@@ -200,24 +199,20 @@ class Requesting:
             not_run = error
         return await self.again(ctx, endpoint, not_run, deadline)
 
-    def _end_unanswered(self, request_id: str, token: str, node_id: str) -> None:
+    def _end_unanswered(self, request_id: str, token: Token, node_id: str) -> None:
         """A call failed: where it was cancelled or never sent, nothing of it stays behind (promise C6).
 
         Word that nobody listens may still come: that its node is gone, all should know.
         """
         self._pending.by_id.pop(request_id, None)
         # Once the answer is in, the token may be another request's already.
-        if self._tokens.get(token) == request_id:
-            del self._tokens[token]
-            self._losses.asked(node_id, token, self._clock())
-
-    def _new_token(self) -> str:
-        self._tokens_made += 1
-        return str(self._tokens_made)
+        if token.request_id == request_id:
+            self._tokens.drop(token.text)
+            self._losses.asked(node_id, token.text, self._clock())
 
     def undelivered(self, token: str) -> None:
         """Nobody listens on the topic of this request: it surely did not run, and the node is gone."""
-        request_id = self._tokens.pop(token, None)
+        request_id = self._tokens.drop(token)
         pending = None if request_id is None else self._pending.drop(request_id)
         if pending is not None:
             self._fail(pending, ServiceNotAvailableError(pending.action, pending.node_id or None))
@@ -230,7 +225,7 @@ class Requesting:
 
     def unsent(self, token: str) -> None:
         """This request never left: its call waits for the line, as those that come after it do."""
-        request_id = self._tokens.pop(token, None)
+        request_id = self._tokens.drop(token)
         pending = None if request_id is None else self._pending.drop(request_id)
         if pending is not None:
             error = BrokerDisconnectedError()
@@ -253,12 +248,10 @@ class Requesting:
         elif (pending := self._pending.take(packet.id, packet.sender)) is None:
             self._drop("orphan", packet.sender, f"nobody waits for an answer to '{packet.id}' from there", "RES")
             return
-        # Only the token of an answered request is used again: for any other, a late "nobody listens"
-        # may still come, and would be taken for the next request's.
-        token = pending.token
-        if token is not None and self._tokens.pop(token, None) is not None:
-            self._free_tokens.append(token)
-        future, ctx = pending.waiter
+        future, ctx, token = pending.future, pending.ctx, pending.token
+        if token is not None:
+            token.request_id = None
+            self._tokens.free.append(token)
         if future.done():
             return
         if packet.meta:
@@ -273,10 +266,8 @@ class Requesting:
             future.set_exception(error)
         elif stream is not None:
             future.set_result(stream)
-        elif data is UNSET:
-            future.set_result(None)
-        elif not isinstance(data, Raw):
-            future.set_result(data)
+        elif type(data) is not Raw:
+            future.set_result(None if data is UNSET else data)
         elif ctx.raw and self._may_pass_raw:
             future.set_result(RawResult(bytes(data)))
         else:
@@ -305,20 +296,15 @@ class Requesting:
 
     def _probe(self, node_id: str, now: float) -> None:
         """Ask a node that keeps us waiting for a sign of life: where nobody listens, the message broker says so."""
-        token = self._new_token()
+        token = self._tokens.text()
         self._losses.asked(node_id, token, now)
         ping = Ping(time=self._host.wall_ms(), id=token)
         self._send("PING", ping, node_id, self._presence.membership.version_of(node_id), token)
 
-    def _fail(self, pending: Pending[Waiter], error: MoleculerError) -> None:
-        future = pending.waiter[0]
+    def _fail(self, pending: Call, error: MoleculerError) -> None:
+        future = pending.future
         if not future.done():
             future.set_exception(error)
-
-
-def _odd_ms(timeout: float, deadline: float | None) -> int:
-    """The `timeout` of a REQ that has no end, or a far one: 0. Of one whose time is just over: a millisecond, as 0 is none."""
-    return 0 if deadline is None or timeout > TIMEOUT_MAX else 1
 
 
 def _may_try_again(error: BaseException, ctx: Context[Any]) -> TypeGuard[MoleculerError]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import UNSET
@@ -32,7 +32,7 @@ from tautomer.resilience.adaptive import AdaptiveLimit
 from tautomer.resilience.retry import is_repeated
 from tautomer.stream import PLAIN_TYPES, TAKEN, Stream
 from tautomer.transit.answers import Answers, Publish
-from tautomer.transit.shift import Shift
+from tautomer.transit.shift import Shift, Taken
 
 if TYPE_CHECKING:
     from tautomer.transit.streaming import Streaming
@@ -85,8 +85,7 @@ class Serving:
         self._drop = drop
         self._seen = SeenRequests()
         self._streaming = streaming
-        self._running: dict[Context[Any], asyncio.Task[Any] | None] = {}
-        self._shift = Shift(self._serve if self._limit is None else self._serve_measured, self._running)
+        self._shift = Shift(self._serve if self._limit is None else self._serve_measured)
         self._sweep = Sweep(SWEEP, self._look)
         self._look_due = 0.0
         self._line: Admission[tuple[Request, Context[Any]]] = Admission(queue_delay, self.in_flight_max)
@@ -98,14 +97,15 @@ class Serving:
         self.answers = Answers(self._node_id, topics, publish)
 
     def __len__(self) -> int:
-        return len(self._running) + len(self._line.waiting)
+        return len(self._shift) + len(self._line.waiting)
 
     async def finish(self, grace: float, but: Sequence[asyncio.Task[Any] | None] = ()) -> int:
         """Wait for the requests that run, `but` these. Returns how many are left after `grace` seconds."""
         until = self._clock() + grace
         while (self._line.waiting or self._shift.queue) and self._clock() < until:  # noqa: ASYNC110 - each turn starts some of them.
             await asyncio.sleep(0)
-        if running := [task for task in self._running.values() if task is not None and task not in but]:
+        self._shift.leave()
+        if running := [task for task in self._shift.running.values() if task not in but]:
             await asyncio.wait(running, timeout=max(0.0, until - self._clock()))
         return len(self)
 
@@ -117,16 +117,16 @@ class Serving:
         self._shift.queue.clear()
         self._line.waiting.clear()
         for packet, ctx in unbegun:
-            self._running.pop(ctx, None)
             self.answers.error(packet, leaving(packet.action, self._node_id, packet.id), ctx)
-        cut = [task for task in self._running.values() if task is not None]
+        self._shift.leave()
+        cut = list(self._shift.running.values())
         for task in cut:
             task.cancel()
         if cut:
             _done, stuck = await asyncio.wait(cut, timeout=CANCEL_WAIT)
             for name in sorted(task.get_name() for task in stuck):
                 log.error("action does not end though it was cancelled", extra={"action": name})
-        self._running.clear()
+        self._shift.running.clear()
         return len(cut)
 
     def on_request(self, packet: Request) -> None:
@@ -147,8 +147,11 @@ class Serving:
             seen.overflow()
         endpoints = self._actions.get(packet.action)
         endpoint = None if endpoints is None else endpoints.local
-        level, told, headers, clock = packet.level, packet.timeout, packet.headers, self._clock
-        are_many = self._queueing or len(self._running) >= self._line.at_once
+        level, told, clock = packet.level, packet.timeout, self._clock
+        shift, queue = self._shift, self._shift.queue
+        if shift.at_work is not None:
+            shift.leave()
+        are_many = self._queueing or len(queue) + len(shift.running) >= self._line.at_once
         # Asked here in one line, and there one by one: nothing is refused as a rule.
         if (
             endpoint is None
@@ -184,17 +187,19 @@ class Serving:
             packet.parent_id,
             packet.caller,
         )
-        if headers:
-            ctx._headers = headers
-        if stream is not None:  # Its parts do not wait for each other.
-            self._streaming.attach(stream, ctx, self._shift.start(packet, ctx))
+        if packet.headers:
+            ctx._headers = packet.headers
+        if stream is None and not are_many and not endpoint.own_tasks:  # type: ignore[union-attr]  # As above.
+            queue.append((packet, ctx))
+            if len(queue) <= 2:
+                shift.wake()
+        elif stream is not None:  # Its parts do not wait for each other.
+            self._streaming.attach(stream, ctx, shift.start(packet, ctx))
         elif are_many:
             self._queue(packet, ctx)
-        elif endpoint.own_tasks:  # type: ignore[union-attr]  # As above.
-            endpoint.own_tasks -= 1  # type: ignore[union-attr]  # As above.
-            self._shift.start(packet, ctx)
         else:
-            self._shift.add(packet, ctx)
+            endpoint.own_tasks -= 1  # type: ignore[union-attr]  # As above.
+            shift.start(packet, ctx)
 
     def _deadline(self, told: object, endpoint: Endpoint) -> float | None:
         """When a request's time is over, of which the caller says this."""
@@ -238,7 +243,7 @@ class Serving:
         now, line = self._clock(), self._line
         # The loop runs what follows in this order: the mark, those started here, and the next turn.
         asyncio.get_running_loop().call_soon(self._mark)
-        for packet, ctx in line.take(now, now - self._marked_at, len(self._running)):
+        for packet, ctx in line.take(now, now - self._marked_at, len(self._shift)):
             if line.cost and line.too_late(now, ctx.deadline):
                 self.expired += 1
                 self.answers.error(packet, RequestTimeoutError(packet.action, self._node_id), ctx)
@@ -258,7 +263,7 @@ class Serving:
             return ServiceNotFoundError(packet.action, self._node_id)
         if packet.level is not None and packet.level > self._level_max:
             return MaxCallLevelError(self._node_id, self._level_max)
-        if len(self._running) + len(self._line.waiting) >= self.in_flight_max:
+        if len(self) >= self.in_flight_max:
             return self._full(packet, len(self), self.in_flight_max)
         return None
 
@@ -268,49 +273,56 @@ class Serving:
         error.retryable = not is_repeated(packet.headers)
         return error
 
-    async def _serve_measured(self, packet: Request, ctx: Context[Any]) -> None:
-        """`_serve`, and tell the limit how long it took."""
+    async def _serve_measured(self, requests: Iterable[Taken]) -> None:
+        """`_serve`, and tell the limit how long each took."""
         assert self._limit is not None
-        began, running, good = self._clock(), len(self._running), False
-        try:
-            good = await self._serve(packet, ctx)
-        finally:
-            now = self._clock()
-            # What is not done in time is the slowest of all. What failed may have been quick only for that.
-            if good or (ctx.deadline is not None and began < ctx.deadline <= now):
-                self._limit.ended(now - began, now, running)
-                self.in_flight_max = self._limit.limit
-                self._line.resize(self.in_flight_max)
-
-    async def _serve(self, packet: Request, ctx: Context[Any]) -> bool:
-        """Run a request and answer it. Returns whether it went well, and has ended; a stream goes on."""
-        try:
+        for request in requests:
+            began, running, good = self._clock(), len(self._shift), False
             try:
-                # Its turn may come late: something held up the loop, and the caller has given up by now (promise C4).
-                clock, handler = self._clock, ctx.endpoint.handler
-                if ctx.deadline is not None and clock() >= ctx.deadline:
-                    self.expired += 1
-                    raise RequestTimeoutError(packet.action, self._node_id)
-                result = await handler(ctx)
-                if type(result) in PLAIN_TYPES or not hasattr(result, "__aiter__"):
-                    self.answers.result(packet, ctx, result)
-                    return True
-                sending = await self._streaming.sending.open_answer(packet, ctx, result)
-            except asyncio.CancelledError:
-                overdue = ctx.deadline is not None and self._clock() >= ctx.deadline
-                kind = RequestTimeoutError if overdue else RequestRejectedError
-                self.answers.error(packet, kind(packet.action, self._node_id), ctx)
-                raise
-            except BaseException as error:
-                # SystemExit in a handler, too, is an error of that call and not the end of the node.
-                let_through(error, packet.action, self._node_id, packet.id)
-                self.answers.error(packet, error, ctx)
-                return False
-            # A stream that runs counts as in flight until its end; its errors are told by its last packet.
-            await sending
-            return False
-        finally:
-            self._running.pop(ctx, None)
+                good = await self._serve((request,))
+            finally:
+                now, deadline = self._clock(), request[1].deadline
+                # What is not done in time is the slowest of all. What failed may have been quick only for that.
+                if good or (deadline is not None and began < deadline <= now):
+                    self._limit.ended(now - began, now, running)
+                    self.in_flight_max = self._limit.limit
+                    self._line.resize(self.in_flight_max)
+
+    async def _serve(self, requests: Iterable[Taken]) -> bool:
+        """Run requests and answer them. Returns whether the last went well, and has ended; a stream goes on."""
+        good = False
+        clock, answers, running = self._clock, self.answers, self._shift.running
+        for packet, ctx in requests:
+            good = False
+            try:
+                try:
+                    # Its turn may come late: something held up the loop, and the caller has given up by now (promise C4).
+                    if ctx.deadline is not None and clock() >= ctx.deadline:
+                        self.expired += 1
+                        raise RequestTimeoutError(packet.action, self._node_id)
+                    handler = ctx.endpoint.handler
+                    result = await handler(ctx)
+                    if type(result) in PLAIN_TYPES or not hasattr(result, "__aiter__"):
+                        answers.result(packet, ctx, result)
+                        good = True
+                        continue
+                    sending = await self._streaming.sending.open_answer(packet, ctx, result)
+                except asyncio.CancelledError:
+                    overdue = ctx.deadline is not None and clock() >= ctx.deadline
+                    kind = RequestTimeoutError if overdue else RequestRejectedError
+                    answers.error(packet, kind(packet.action, self._node_id), ctx)
+                    raise
+                except BaseException as error:
+                    # SystemExit in a handler, too, is an error of that call and not the end of the node.
+                    let_through(error, packet.action, self._node_id, packet.id)
+                    answers.error(packet, error, ctx)
+                    continue
+                # A stream that runs counts as in flight until its end; its errors are told by its last packet.
+                await sending
+            finally:
+                if running:
+                    running.pop(ctx, None)
+        return good
 
     def _look(self) -> bool:
         """Cancel what is overdue: nobody waits for it any more (promise C4)."""
@@ -319,11 +331,9 @@ class Serving:
         self._look_due = now + SWEEP
         self._seen.turn(now)
         self._shift.look()
-        for ctx, task in list(self._running.items()):
-            if task is None:
-                continue  # In its turn it sees that it is late.
+        for ctx, task in list(self._shift.running.items()):
             if task.done():
-                del self._running[ctx]  # Cancelled before it began, so that it could not take itself out.
+                del self._shift.running[ctx]  # Cancelled before it began, so that it could not take itself out.
             elif ctx.deadline is not None and ctx.deadline <= now and not task.cancelling() and _has_begun(task):
                 task.cancel()  # Once: it may take its time over cleaning up.
         waiting = len(self) > 0

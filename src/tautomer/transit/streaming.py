@@ -53,7 +53,7 @@ class Streaming:
         settings: TransitSettings,
         topics: Topics,
         codec: Codec,
-        pending: PendingRequests[Any],
+        pending: PendingRequests[Any, Any],
         *,
         publish: Callable[..., None],
         drain: Callable[[], Coroutine[Any, Any, None]],
@@ -171,7 +171,7 @@ class Streaming:
             if pending is None or not (packet.stream or seq) or not self._pending.is_from(pending, packet.sender):
                 return None
             inbox = self._open(key, pending.action, packet.ver)
-            pending.waiter[0].add_done_callback(partial(_unread, inbox))
+            pending.future.add_done_callback(partial(_unread, inbox))
         objects = any(isinstance(one, dict) and one.pop(OBJECT_MODE, False) for one in (packet.meta, packet.headers))
         data: object = packet.data
         if isinstance(data, Raw):
@@ -221,8 +221,8 @@ class Streaming:
         kind, sender, request_id = inbox.key
         if kind == "REQ":
             self._refuse(Request(request_id, inbox.action, ver=inbox.version, sender=sender), error)
-        elif (pending := self._pending.drop(request_id)) is not None and not pending.waiter[0].done():
-            pending.waiter[0].set_exception(error)
+        elif (pending := self._pending.drop(request_id)) is not None and not pending.future.done():
+            pending.future.set_exception(error)
 
     def _over(self, inbox: Inbox) -> None:
         self._inboxes.pop(inbox.key, None)

@@ -34,7 +34,8 @@ from tautomer.transit.gossiping import Gossiping
 from tautomer.transit.offline import Offline
 from tautomer.transit.pings import Pings
 from tautomer.transit.presence import CLAIM, Presence
-from tautomer.transit.requesting import Requesting, Waiter
+from tautomer.transit.receiving import Receiving
+from tautomer.transit.requesting import Calls, Requesting
 from tautomer.transit.serving import Serving
 from tautomer.transit.streaming import Streaming
 
@@ -65,7 +66,9 @@ class Transit:
             answer that nobody waits for), ``duplicate`` (a request or an event that came before), ``info`` (refused whole),
             ``nodes`` (no place for one more), ``unsent``; and what
             a middleware makes of bytes: ``undecryptable``, ``uninflatable``.
+        receiving: What comes.
         received: What the transporter calls for each message.
+        receiver: See `Receiving.receiver`.
         ping: See `Pings.ping`.
         is_ready: Set once the mesh is known.
         offline: What waits while the line is away.
@@ -100,7 +103,7 @@ class Transit:
         self._versions = VERSIONS if settings.protocol == "auto" else (settings.protocol,)
         codec.versions = self._versions
         self._timeout = DEFAULT_TIMEOUT if settings.request_timeout is None else settings.request_timeout
-        self._pending: PendingRequests[Waiter] = PendingRequests(settings.transit.pending_max, self._is_known)
+        self._pending: Calls = PendingRequests(settings.transit.pending_max, self._is_known)
         self.offline = Offline(host.clock, settings.transit)
         self._warned: dict[tuple[str, str], float] = {}
         self._refusing = False
@@ -109,11 +112,8 @@ class Transit:
         # What no middleware wraps is the plain method: nothing is asked for each packet.
         self._send = self._send_out = compose_verb(middlewares, "transporter_send", transporter.send)
         self._publish = compose_verb(middlewares, "transit_publish", self._encode_and_send)
-        self._handle = compose_verb(middlewares, "transit_received", self._dispatch)
-        # What was encrypted last is to be decrypted first: the receiving side folds the other way round.
-        received = compose_verb(middlewares[::-1], "transporter_receive", self._decode_and_handle)
-        self.received = received if received == self._decode_and_handle else self._guarded(received)
-        self._is_plain = self._handle == self._dispatch
+        self.receiving = Receiving(middlewares, topics, codec, self._handlers, self._refused)
+        self.received, self.receiver = self.receiving.received, self.receiving.receiver
         self.presence = Presence(host, settings, registry, self, self, self._versions, self._gossip(registry))
         self._peers = self.presence.membership.peers
         self._pings = Pings(host, self, self.presence.membership, self.announce_local)
@@ -178,7 +178,7 @@ class Transit:
             publish=self._publish,
             send=self.send,
             drop=self.drop,
-            pass_raw=self._codec.is_json and self._is_plain,
+            pass_raw=self._codec.is_json and self.receiving.is_plain,
         )
 
     def _make_serving(self, registry: Registry) -> Serving:
@@ -432,41 +432,6 @@ class Transit:
         send(topic, self._codec.encode(packet), token)
 
     # --- Link: what the transporter tells. None of these raises ---
-
-    def _guarded(self, received: Callable[[str, bytes], Any]) -> Callable[[str, bytes], None]:
-        """Bytes that a middleware cannot undo (not encrypted, cut off) are dropped as what cannot be decoded."""
-
-        def receive(topic: str, data: bytes) -> None:
-            try:
-                received(topic, data)
-            except Refused as refused:
-                self._refused(self._commands.get(topic, ""), refused)
-            except Exception as error:
-                detail = f"a middleware cannot read it: {type(error).__name__}: {error}"
-                self.drop("undecodable", "", detail, self._commands.get(topic, ""))
-
-        return receive
-
-    def _decode_and_handle(self, topic: str, data: bytes) -> None:
-        command = self._commands.get(topic)
-        if command is None:
-            return
-        try:
-            packet = self._codec.decode(command, data)
-        except Refused as refused:
-            self._refused(command, refused)
-            return
-        try:
-            if self._is_plain:
-                self._handlers[command](packet)
-            else:
-                self._handle(command, packet)
-        except Exception:
-            # A packet must not end the reader (promise M4); what got here is a bug of ours or of a middleware.
-            log.exception("packet not handled", extra={"command": command, "sender": packet.sender})
-
-    def _dispatch(self, command: str, packet: Any) -> None:
-        self._handlers[command](packet)
 
     def _of_others(self, handler: Callable[[Any], None]) -> Callable[[Any], None]:
         """A handler for what a node says to all, and hears itself."""

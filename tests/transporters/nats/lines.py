@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from tautomer.host import Host
 from tautomer.transporters.nats import NatsOptions, NatsTransporter
@@ -37,6 +38,9 @@ class RecordingLink:
     @property
     def payloads(self) -> list[bytes]:
         return [data for _, data in self.messages]
+
+    def receiver(self, topic: str) -> Callable[[bytes], None]:
+        return partial(self.received, topic)
 
     def received(self, topic: str, data: bytes) -> None:
         self.messages.append((topic, data))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tautomer.transporters.memory import MemoryTransporter
@@ -33,6 +35,9 @@ class Peer:
 
     async def leave(self) -> None:
         await self._line.close()
+
+    def receiver(self, topic: str) -> Callable[[bytes], None]:
+        return partial(self.received, topic)
 
     def received(self, topic: str, data: bytes) -> None:
         command, packet = topic.split(".")[1], json.loads(data)

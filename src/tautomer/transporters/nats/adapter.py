@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from tautomer.host import Host
 from tautomer.ports import Link
@@ -75,7 +74,7 @@ class NatsTransporter:
     def _take(self, topic: str, subject: str, group: str) -> None:
         assert self._link is not None, "connect first"
         if (topic, group) not in self._taken:
-            self._taken[topic, group] = self._client.subscribe(subject, partial(self._link.received, topic), group)
+            self._taken[topic, group] = self._client.subscribe(subject, self._link.receiver(topic), group)
 
     async def drain(self) -> None:
         await self._client.outbox.drain()

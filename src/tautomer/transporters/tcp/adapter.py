@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 
 from tautomer._tasks import TaskScope, Turns
@@ -67,7 +67,7 @@ class TcpTransporter:
         self._prefix = "MOL."
         self._watcher: LineWatcher | None = None
         self._link: Link | None = None
-        self._topics: dict[int, str] = {}
+        self._receivers: dict[int, Callable[[bytes], None]] = {}
         self._routes: dict[str, tuple[Line | None, int]] = {}
         self._lines: dict[str, Line] = {}
         self._next_use = count(1).__next__
@@ -102,7 +102,6 @@ class TcpTransporter:
     def introduce(self, namespace: str, node_id: str, watcher: LineWatcher) -> None:
         self._namespace, self._node_id, self._watcher = namespace, node_id, watcher
         self._prefix = f"MOL-{namespace}." if namespace else "MOL."
-        self._topics = {kind: f"{self._prefix}{command}.{node_id}" for command, kind in KINDS.items()}
 
     def locate(self, node_id: str, hosts: Sequence[str], port: int) -> None:
         line = self._line(node_id)
@@ -123,6 +122,9 @@ class TcpTransporter:
     async def connect(self, link: Link) -> None:
         assert self._watcher is not None, "introduce first"
         self._link = link
+        self._receivers = {
+            kind: link.receiver(f"{self._prefix}{command}.{self._node_id}") for command, kind in KINDS.items()
+        }
         mine = next((peer.port for peer in self._peers if peer.node_id == self._node_id), 0)
         await self._listener.start(mine if self._options.port is None else self._options.port)
         self.port = self._listener.port
@@ -219,12 +221,11 @@ class TcpTransporter:
     # --- inside ---
 
     def _take(self, came_from: str, kind: int, payload: bytes) -> None:
-        link = self._link
-        if link is None or not self._up:
+        if not self._up:
             return
         self.came_from = came_from
         try:
-            link.received(self._topics[kind], payload)
+            self._receivers[kind](payload)
         except Exception:
             # A link does not raise. One that does must not end the line.
             log.exception("taking in a message failed", extra={"command": _COMMANDS[kind]})
