@@ -13,6 +13,7 @@ from typing import Any
 from tautomer import Broker, Middleware, Service, Settings
 from tautomer.host import Host
 from tautomer.settings import TransitSettings
+from tautomer.transit.transit import Transit
 from tautomer.transporters.memory import MemoryTransporter
 
 BROADCAST = ("DISCOVER", "INFO", "DISCONNECT", "HEARTBEAT", "PING")
@@ -217,6 +218,12 @@ def dropped(broker: Broker) -> dict[str, int]:
     """How many packets this node dropped, by reason."""
     assert broker.transit is not None
     return dict(broker.transit.dropped)
+
+
+def token_of(transit: Transit, request_id: str) -> str | None:
+    """What the transporter was given with this request, as long as that waits."""
+    pending = transit.requesting._pending.by_id.get(request_id)
+    return pending.token.text if pending is not None and pending.token is not None else None
 
 
 def service_info(name: str, *actions: str, **fields: Any) -> dict[str, Any]:

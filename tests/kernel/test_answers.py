@@ -14,7 +14,7 @@ import pytest
 from tautomer import Broker, Context, Service, action, errors
 from tautomer.host import Host
 from tautomer.transit import requesting
-from tests.kernel.mesh import Clock, Foreign, Mesh, dropped, service_info
+from tests.kernel.mesh import Clock, Foreign, Mesh, dropped, service_info, token_of
 
 
 class Math(Service):
@@ -211,7 +211,7 @@ async def ended_by(
     request = await peer.hears("REQ")
     way = broker.transit
     assert way is not None
-    token = way.requesting._tokens.get(request["id"])
+    token = token_of(way, request["id"])
     assert token is not None
     stopping: list[asyncio.Task[None]] = []
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tautomer import Broker, errors
 from tautomer.host import Host
-from tests.kernel.mesh import Clock, Foreign, Mesh, service_info, until
+from tests.kernel.mesh import Clock, Foreign, Mesh, service_info, token_of, until
 
 CALLS = 4
 NODES = ["f", "g"]
@@ -91,7 +91,7 @@ class Play:
 
     def never_arrived(self, number: int, tell: Callable[[str], None]) -> None:
         attempt = self.open_attempt(number)
-        if attempt is not None and (token := self.transit.requesting._tokens.get(attempt[1]["id"])) is not None:
+        if attempt is not None and (token := token_of(self.transit, attempt[1]["id"])) is not None:
             self.not_run.add(attempt[1]["id"])
             tell(token)
 

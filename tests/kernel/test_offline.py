@@ -11,7 +11,7 @@ import pytest
 from tautomer import Broker, Context, Service, Settings, action, errors
 from tautomer.host import Host
 from tautomer.settings import TransitSettings
-from tests.kernel.mesh import QUICK, Clock, Foreign, Mesh, service_info, until
+from tests.kernel.mesh import QUICK, Clock, Foreign, Mesh, service_info, token_of, until
 
 
 class Work(Service):
@@ -167,7 +167,7 @@ async def test_a_request_that_the_lost_line_had_not_taken_is_sent_anew(caller: B
     task = call(caller)
     request = await peer.hears("REQ")
     assert caller.transit is not None
-    token = caller.transit.requesting._tokens.get(request["id"])
+    token = token_of(caller.transit, request["id"])
     assert token is not None
     peer.heard.clear()  # It only looks as if it had come.
 

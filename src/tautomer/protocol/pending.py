@@ -56,10 +56,6 @@ class Tokens:
         self._by_text[token.text] = token
         return token
 
-    def get(self, request_id: str) -> str | None:
-        """The token that this request was sent with."""
-        return next((text for text, token in self._by_text.items() if token.request_id == request_id), None)
-
     def drop(self, text: str) -> str | None:
         """The request that waits with this token, if any. It is not used again."""
         token = self._by_text.get(text)
