@@ -1,11 +1,12 @@
 """A tour of the shop over HTTP: the requests that `scripts/demo` prints, or makes and checks.
 
-python examples/shop/_tour.py --url http://127.0.0.1:3000 [--reviews] [--check]
+python examples/shop/_tour.py --url http://127.0.0.1:3000 [--mesh nats://127.0.0.1:4222] [--reviews] [--check]
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import sys
 import time
@@ -14,6 +15,9 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from tautomer import Broker, Settings
+from tautomer.errors import MoleculerError
 
 READY_SECONDS = 30.0
 REQUEST_SECONDS = 5.0
@@ -171,6 +175,33 @@ def check(url: str, stop: Stop) -> bool:
     return right
 
 
+async def wait_until_all_know_all(mesh: str, with_reviews: bool) -> bool:
+    """Wait until every node of the mesh knows every service: an event goes to those only whom its sender knows."""
+    names = {"users", "products", "orders", "mailer", "api", *(["reviews"] if with_reviews else [])}
+    until = time.monotonic() + READY_SECONDS
+
+    async def know_all(broker: Broker, node_id: str) -> bool:
+        known: set[str] = set()
+        while not names <= known:
+            if time.monotonic() >= until:
+                print(f"tour: {node_id} does not know {names - known} after {READY_SECONDS:g} s", file=sys.stderr)
+                return False
+            await asyncio.sleep(PAUSE_SECONDS)
+            try:
+                options = {"onlyAvailable": True}
+                services = await broker.call("$node.services", options, node_id=node_id, timeout=REQUEST_SECONDS)
+                known = {service["name"] for service in services}
+            except MoleculerError as error:
+                print(f"tour: {node_id} does not answer yet: {error}", file=sys.stderr)
+        return True
+
+    async with Broker("tour", settings=Settings(transporter=mesh, log_level="WARNING")) as broker:
+        if not await know_all(broker, "tour"):
+            return False
+        nodes = await broker.call("$node.list", {"onlyAvailable": True})
+        return all([await know_all(broker, node["id"]) for node in nodes])
+
+
 def wait_until_ready(url: str, with_reviews: bool) -> bool:
     """Wait until the gateway reaches every service."""
     paths = ["users", "products", "orders", "mails", *(["reviews"] if with_reviews else [])]
@@ -199,10 +230,13 @@ def curl(url: str, stop: Stop) -> str:
 def main() -> int:
     options = argparse.ArgumentParser(description="A tour of the shop.")
     options.add_argument("--url", required=True, help="where the gateway listens")
+    options.add_argument("--mesh", help="how to join the mesh, to see whether all nodes know each other")
     options.add_argument("--reviews", action="store_true", help="the service in Node.js runs too")
     options.add_argument("--check", action="store_true", help="make the requests and check the answers")
     chosen = options.parse_args()
     tour = SHOP + (REVIEWS if chosen.reviews else [])
+    if chosen.mesh and not asyncio.run(wait_until_all_know_all(chosen.mesh, chosen.reviews)):
+        return 1
     if not wait_until_ready(chosen.url, chosen.reviews):
         return 1
     if not chosen.check:
