@@ -28,12 +28,20 @@ _NODE_REASONS: Final = {
     418: "I'm a Teapot",
     422: "Unprocessable Entity",
 }
+# Python 3.13 renamed these.
+_RENAMED: Final = {
+    413: ("Request Entity Too Large", "Content Too Large"),
+    414: ("Request-URI Too Long", "URI Too Long"),
+    416: ("Requested Range Not Satisfiable", "Range Not Satisfiable"),
+    422: ("Unprocessable Entity", "Unprocessable Content"),
+}
 _PYTHON_REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 
 
 def normal(answer: Answer) -> Answer:
     """An answer without what two right ones may differ in."""
-    unsaying = ("", _NODE_REASONS.get(answer.status, "unknown"), _PYTHON_REASONS.get(answer.status))
+    status = answer.status
+    unsaying = ("", _NODE_REASONS.get(status, "unknown"), _PYTHON_REASONS.get(status), *_RENAMED.get(status, ()))
     reason = "" if answer.reason in unsaying else answer.reason
     return replace(answer, reason=reason, headers=_headers(answer))
 

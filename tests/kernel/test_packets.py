@@ -55,7 +55,9 @@ def drop_lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     return [(r.reason, r.sender) for r in caplog.records if r.message == "packet dropped"]  # type: ignore[attr-defined]
 
 
-DEEP = b'{"id":"1","action":"math.add","params":' + b"[" * 5_000 + b"]" * 5_000 + b',"ver":"5","sender":"f"}'
+DEEP = b'{"id":"1","action":"math.add","event":"a","params":%b,"data":%b,"ver":"5","sender":"f"}' % (
+    (b"[" * 5_000 + b"]" * 5_000,) * 2
+)
 
 UNREADABLE = {
     "empty": b"",
