@@ -192,6 +192,8 @@ async def test_calls_in_flight_to_a_killed_node_end_though_nobody_calls_it_anew(
             await caller.wait_for_services("work", 5)
             waiting = [asyncio.create_task(caller.call("work.hang", timeout=30.0)) for _ in range(20)]
             await until(lambda: caller.statistics()["transit"]["pending"] == 20)
+            # It answers what came after them, so they have arrived: else nobody would have listened, and they had not run.
+            assert await caller.ping("victim") is not None
 
             victim.send(signal.SIGKILL)
             killed = time.monotonic()
