@@ -30,7 +30,7 @@ class Shift:
     reference that outlives the handler.
 
     Args:
-        serve: Runs one request, and takes it out of `running` at its end. Lets out nothing but cancellation.
+        serve: Runs requests one after the other, and takes each out of `running` at its end. Lets out nothing but cancellation.
 
     Attributes:
         queue: Requests that have not begun, oldest first. They begin in the next turn of the loop. Who takes them in
